@@ -22,13 +22,15 @@ const HEADER_BYTES: usize = 13;
 const MAX_OP_OVERHEAD_BYTES: usize = 16;
 
 /// The state of a key that a conditional batch relies on: the batch commits
-/// only if nothing has written `key` after `read_at`.
+/// only if nothing has changed `key` since it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
     /// The key that was read, absent or not.
     pub key: Vec<u8>,
     /// The state that was read: all writes up to this number were seen.
     pub read_at: SeqNo,
+    /// When the value that was seen was written; `None` if the key was absent.
+    pub seen: Option<SeqNo>,
 }
 
 /// An ordered list of writes that is committed as a whole or not at all.
