@@ -1,7 +1,7 @@
 //! A value that is either owned or a slice of something kept alive for it.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// Bytes that stay where they are for as long as their owner lives: a mapped
@@ -30,7 +30,7 @@ pub struct Value {
 #[derive(Clone)]
 enum Repr {
     Empty,
-    Owned(Arc<[u8]>),
+    Owned { bytes: Arc<[u8]>, start: usize, len: usize },
     Pinned { owner: Arc<dyn Pinned>, start: usize, len: usize },
 }
 
@@ -43,7 +43,7 @@ impl Value {
         if bytes.is_empty() {
             return Value::EMPTY;
         }
-        Value { repr: Repr::Owned(Arc::from(bytes)) }
+        Value { repr: Repr::Owned { bytes: Arc::from(bytes), start: 0, len: bytes.len() } }
     }
 
     /// The slice `start..start + len` of `owner`, without a copy.
@@ -58,6 +58,30 @@ impl Value {
         );
         Value { repr: Repr::Pinned { owner, start, len } }
     }
+
+    /// The bytes of `range`, without a copy.
+    ///
+    /// # Panics
+    /// If the range is not inside the value.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Value {
+        assert!(
+            range.start <= range.end && range.end <= self.len(),
+            "a slice lies inside its value"
+        );
+        let len = range.end - range.start;
+        let repr = match &self.repr {
+            _ if len == 0 => Repr::Empty,
+            Repr::Empty => unreachable!("only the empty range lies inside no bytes"),
+            Repr::Owned { bytes, start, .. } => {
+                Repr::Owned { bytes: bytes.clone(), start: start + range.start, len }
+            }
+            Repr::Pinned { owner, start, .. } => {
+                Repr::Pinned { owner: owner.clone(), start: start + range.start, len }
+            }
+        };
+        Value { repr }
+    }
 }
 
 impl Deref for Value {
@@ -66,7 +90,7 @@ impl Deref for Value {
     fn deref(&self) -> &[u8] {
         match &self.repr {
             Repr::Empty => &[],
-            Repr::Owned(bytes) => bytes,
+            Repr::Owned { bytes, start, len } => &bytes[*start..*start + *len],
             Repr::Pinned { owner, start, len } => &owner.bytes()[*start..*start + *len],
         }
     }
@@ -129,5 +153,22 @@ impl PartialEq<Vec<u8>> for Value {
 impl fmt::Debug for Value {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "\"{}\"", self.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_of_slices_are_the_bytes_of_their_range() {
+        for value in [Value::copy_of(b"0123456789"), Value::from(b"0123456789".to_vec())] {
+            let middle = value.slice(2..8);
+            assert_eq!(middle, b"234567");
+            assert_eq!(middle.slice(1..3), b"34");
+            assert_eq!(middle.slice(6..6), b"");
+            assert_eq!(value.slice(0..10), value);
+        }
+        assert_eq!(Value::EMPTY.slice(0..0), b"");
     }
 }
