@@ -1,1 +1,41 @@
+//! The ordered in-memory table of the kv engine: one writer, many readers.
+//!
+//! [`Memtable::create`] returns the table that readers share and the one
+//! [`MemtableWriter`] that may insert. Every version of a key is kept until the
+//! whole table is dropped; readers ask for the state at a sequence number.
+//!
+//! It does not know the log, files, or when to flush.
+//!
+//! ```
+//! use kv_core::{Cursor, Kind, SeqNo};
+//! use kv_memtable::{ArenaPool, Memtable};
+//!
+//! let pool = ArenaPool::new(64 << 20);
+//! let (table, mut writer) = Memtable::create(&pool, SeqNo(0));
+//! writer.insert(SeqNo(1), Kind::Put, b"apple", b"green");
+//! writer.insert(SeqNo(2), Kind::Put, b"apple", b"red");
+//! table.publish(SeqNo(1));
+//!
+//! let seen = table.get(b"apple", table.visible()).expect("published");
+//! assert_eq!((seen.seqno, &*seen.value), (SeqNo(1), &b"green"[..]));
+//! assert_eq!(table.newest_seqno(b"apple"), Some(SeqNo(2)));
+//!
+//! let mut cursor = table.cursor();
+//! cursor.seek_to_first()?;
+//! assert_eq!((cursor.key(), cursor.seqno()), (&b"apple"[..], SeqNo(2)));
+//! cursor.next()?;
+//! assert_eq!(cursor.seqno(), SeqNo(1));
+//! # Ok::<(), kv_core::Error>(())
+//! ```
+//!
+//! Invariants: sequence numbers rise with every insert; the visible number
+//! only rises; an entry never changes once inserted.
+#![forbid(unsafe_code)]
 
+mod cursor;
+mod memtable;
+mod pool;
+
+pub use cursor::MemtableCursor;
+pub use memtable::{Memtable, MemtableWriter};
+pub use pool::ArenaPool;

@@ -1,0 +1,3 @@
+//! Integration tests of the memory table.
+
+mod model;
