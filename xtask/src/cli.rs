@@ -1,0 +1,39 @@
+//! The command line: one sub-command per tool.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Outcome;
+use crate::tidy;
+
+/// The project's own tools.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Check the rules of the house that a machine can check
+    Tidy,
+}
+
+/// Runs the tool that the command line names.
+pub fn run() -> ExitCode {
+    match dispatch(Arguments::parse().tool) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+fn dispatch(tool: Tool) -> Outcome {
+    match tool {
+        Tool::Tidy => tidy::run(),
+    }
+}

@@ -1,0 +1,14 @@
+//! The project's own tools, run as `cargo xtask TOOL`: `tidy`, `ci`, `demo`,
+//! `bench`, `blackbox` and `probe`.
+//!
+//! A library, so that the rules of [`check_workspace`] are also a test of
+//! `cargo test`. Invariant: nothing of the product depends on this crate.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod failure;
+mod tidy;
+mod workspace;
+
+pub use cli::run;
+pub use tidy::{Violation, check_workspace};

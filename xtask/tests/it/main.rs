@@ -1,0 +1,3 @@
+//! The tools against the real tree.
+
+mod tidy;
