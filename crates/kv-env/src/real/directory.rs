@@ -1,0 +1,112 @@
+//! Opening, creating and listing directories.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use kv_core::{Error, Result};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::describe_errno;
+use crate::ports::DirEntry;
+
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Everything for the owner, nothing for anybody else.
+const DIRECTORY_MODE: Mode = Mode::RWXU;
+
+fn error(operation: &'static str, path: &Path, errno: Errno) -> Error {
+    Error::io(operation, path.display().to_string(), describe_errno(errno))
+}
+
+/// Opens the database directory and makes sure that files can be made in it.
+/// The path itself may lead through links: the user has named it.
+pub(super) fn open_writable(path: &Path) -> Result<OwnedFd> {
+    let directory = rustix::fs::open(path, DIRECTORY_FLAGS, Mode::empty())
+        .map_err(|errno| error("open directory", path, errno))?;
+    rustix::fs::accessat(&directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+        .map_err(|errno| error("write to directory", path, errno))?;
+    Ok(directory)
+}
+
+/// Creates `path` and its missing parents, and makes their entries durable:
+/// a database must not vanish with its directory at a power cut.
+pub(super) fn create_with_parents(path: &Path) -> Result<()> {
+    let mut missing: Vec<&Path> = Vec::new();
+    for ancestor in path.ancestors() {
+        if ancestor.as_os_str().is_empty() || ancestor.exists() {
+            break;
+        }
+        missing.push(ancestor);
+    }
+    for directory in missing.into_iter().rev() {
+        match rustix::fs::mkdir(directory, DIRECTORY_MODE) {
+            Ok(()) | Err(Errno::EXIST) => sync_parent(directory)?,
+            Err(errno) => return Err(error("create directory", directory, errno)),
+        }
+    }
+    Ok(())
+}
+
+fn sync_parent(directory: &Path) -> Result<()> {
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    rustix::fs::open(&parent, DIRECTORY_FLAGS, Mode::empty())
+        .and_then(rustix::fs::fsync)
+        .map_err(|errno| error("sync directory", &parent, errno))
+}
+
+/// Opens the sub-directory `name`, which must not be a link.
+pub(super) fn open_at(root: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(root, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// Creates the sub-directory `name` unless it exists.
+pub(super) fn create_at(root: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(root, name, DIRECTORY_MODE) {
+        Err(Errno::EXIST) => {
+            let status = rustix::fs::statat(root, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(status.st_mode) {
+                FileType::Directory => Ok(()),
+                _ => Err(Errno::EXIST),
+            }
+        }
+        other => other,
+    }
+}
+
+/// All entries of a directory, sorted by name.
+pub(super) fn list(root: BorrowedFd<'_>) -> Result<Vec<DirEntry>, Errno> {
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(root)? {
+        let entry = entry?;
+        if let Some(entry) = describe_entry(root.as_fd(), entry.file_name())? {
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|left: &DirEntry, right| left.name.cmp(&right.name));
+    Ok(entries)
+}
+
+fn describe_entry(root: BorrowedFd<'_>, name: &CStr) -> Result<Option<DirEntry>, Errno> {
+    if matches!(name.to_bytes(), b"." | b"..") {
+        return Ok(None);
+    }
+    let status = match rustix::fs::statat(root, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(status) => status,
+        // Removed since the directory was read.
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    // A name that is no text is none of ours; nobody can ask for it by name.
+    let is_regular_file =
+        FileType::from_raw_mode(status.st_mode) == FileType::RegularFile && name.to_str().is_ok();
+    Ok(Some(DirEntry {
+        name: name.to_string_lossy().into_owned(),
+        len: if is_regular_file { status.st_size as u64 } else { 0 },
+        is_regular_file,
+    }))
+}
