@@ -1,0 +1,254 @@
+//! Reading a log file from front to back, and judging its end.
+
+use std::fmt;
+
+use kv_core::{ChecksumSeed, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
+use kv_env::{Fs, ReadFile};
+
+use crate::frames::{FrameReader, Located};
+use crate::layout::Lsn;
+use crate::record::{RECORD_HEADER_BYTES, RecordHeader, RecordType};
+use crate::tail::{Suspect, Verdict, classify};
+
+/// What the caller knows about a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SegmentPosition {
+    /// The one that was written last: a crash may have torn its tail.
+    Last,
+    /// One with a successor, before whose first record it was synced: any
+    /// damage is rot.
+    Sealed,
+}
+
+/// How a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Behind its last record, without an end mark: the writer was never
+    /// [`finish`](crate::LogWriter::finish)ed, and nothing is torn.
+    Clean,
+    /// With its end mark: nothing that was ever written is missing.
+    EndMark,
+    /// With a record that was never written whole. Neither it nor what stands
+    /// behind it was durable.
+    Torn {
+        /// Where to cut the file, in bytes.
+        file_offset: u64,
+        /// Bytes from there to the last one that is not zero.
+        discarded_bytes: u64,
+    },
+}
+
+/// A record as it was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where the record starts in the stream.
+    pub lsn: Lsn,
+    /// Where the record starts in the file, for messages.
+    pub file_offset: u64,
+    /// What was appended.
+    pub payload: &'a [u8],
+}
+
+/// Reads one log file, front to back, by plain reads in large chunks.
+///
+/// Memory: one chunk of 256 KiB, the largest record, and at the end what
+/// stands behind a bad record; never more than the file is long.
+pub struct LogReader {
+    frames: FrameReader,
+    header: FileHeader,
+    seed: ChecksumSeed,
+    position: SegmentPosition,
+    scratch: Vec<u8>,
+    end: Lsn,
+    damaged_stamps: u64,
+    tail: Option<Tail>,
+    failure: Option<Error>,
+}
+
+impl LogReader {
+    /// Opens the log file `name`, which must be of `kind`.
+    ///
+    /// # Errors
+    /// `Io`; `Corruption` at offset 0 for a damaged or incomplete header, as a
+    /// crash leaves it in a file that was just being created; `Unsupported`.
+    pub fn open(
+        fs: &dyn Fs,
+        name: &str,
+        kind: FileKind,
+        position: SegmentPosition,
+    ) -> Result<LogReader> {
+        let file = fs.open(name)?;
+        let header = header_of(&*file, name, kind)?;
+        let seed = header.seed();
+        Ok(LogReader {
+            frames: FrameReader::new(file, name, seed),
+            header,
+            seed,
+            position,
+            scratch: Vec::new(),
+            end: Lsn::START,
+            damaged_stamps: 0,
+            tail: None,
+            failure: None,
+        })
+    }
+
+    /// Who the file is.
+    pub fn header(&self) -> FileHeader {
+        self.header
+    }
+
+    /// The next record, or `None` at the end, of which
+    /// [`tail`](LogReader::tail) then says how it came about.
+    ///
+    /// # Errors
+    /// `Corruption` with the file offset of the first record that was written
+    /// and is damaged; `Unsupported` for a record of a later version; `Io`.
+    /// Every later call fails alike.
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        if self.tail.is_some() {
+            return Ok(None);
+        }
+        let lsn = self.end;
+        match self.read_record(lsn) {
+            Ok(Some(located)) => {
+                let payload = match located {
+                    Located::Chunk(range) => &self.frames.chunk()[range],
+                    Located::Scratch => &self.scratch[..],
+                };
+                Ok(Some(Record { lsn, file_offset: lsn.file_offset(), payload }))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                self.failure = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// How the log ends; known once [`next_record`](LogReader::next_record)
+    /// has returned `None`.
+    pub fn tail(&self) -> Option<Tail> {
+        self.tail
+    }
+
+    /// The lsn behind the last record that was read.
+    pub fn end(&self) -> Lsn {
+        self.end
+    }
+
+    /// Length of the file up to the last record that was read: where to cut it
+    /// if its tail is torn.
+    pub fn good_file_bytes(&self) -> u64 {
+        self.end.file_end()
+    }
+
+    /// Frame stamps that fail their checksum although the records around them
+    /// are intact. Nothing is lost, but the device is not to be trusted.
+    pub fn damaged_stamps(&self) -> u64 {
+        self.damaged_stamps
+    }
+
+    fn read_record(&mut self, lsn: Lsn) -> Result<Option<Located>> {
+        let header = self.read_header(lsn)?;
+        let Some(header) = header else { return self.end_before(lsn, None) };
+        let record_type = header.record_type(self.frames.name())?;
+        let payload_lsn = lsn.plus(RECORD_HEADER_BYTES);
+        let len = header.payload_bytes as usize;
+        let located = self.frames.locate(payload_lsn, len, &mut self.scratch)?;
+        let Some(located) = located else { return self.end_before(lsn, Some(header)) };
+        let payload = match &located {
+            Located::Chunk(range) => &self.frames.chunk()[range.clone()],
+            Located::Scratch => &self.scratch[..],
+        };
+        if !header.matches(lsn, self.seed, payload) {
+            return self.end_before(lsn, Some(header));
+        }
+        self.end = header.end(lsn);
+        // Not before: the stamp next to a torn record may be torn as well.
+        self.damaged_stamps = self.frames.damaged_stamps();
+        match record_type {
+            RecordType::Data => Ok(Some(located)),
+            RecordType::End => self.end_at_mark(),
+        }
+    }
+
+    fn read_header(&mut self, lsn: Lsn) -> Result<Option<RecordHeader>> {
+        let located = self.frames.locate(lsn, RECORD_HEADER_BYTES, &mut self.scratch)?;
+        let bytes = match &located {
+            Some(Located::Chunk(range)) => &self.frames.chunk()[range.clone()],
+            Some(Located::Scratch) => &self.scratch[..],
+            None => return Ok(None),
+        };
+        Ok(RecordHeader::decode(lsn, self.seed, bytes))
+    }
+
+    /// No good record stands at `lsn`: this is the end, or damage.
+    fn end_before(&mut self, lsn: Lsn, header: Option<RecordHeader>) -> Result<Option<Located>> {
+        let (base, bytes) = self.frames.rest(lsn)?;
+        if bytes.is_empty() {
+            self.tail = Some(Tail::Clean);
+            return Ok(None);
+        }
+        let corrupt =
+            |what: String| Err(Error::corruption(self.frames.name(), lsn.file_offset(), what));
+        if self.position == SegmentPosition::Sealed {
+            return corrupt("a log record is damaged, and a later segment follows".into());
+        }
+        match classify(&Suspect { seed: self.seed, bytes: &bytes, start: lsn, header }) {
+            Verdict::Torn => {
+                let file_offset = lsn.file_end();
+                let discarded_bytes = base + bytes.len() as u64 - file_offset;
+                self.tail = Some(Tail::Torn { file_offset, discarded_bytes });
+                Ok(None)
+            }
+            Verdict::WasDurable { proof_offset } => corrupt(format!(
+                "a log record is damaged; it was synced, as offset {proof_offset} proves"
+            )),
+            Verdict::WasWhole => {
+                corrupt("a log record is damaged, and no part of it is missing".into())
+            }
+        }
+    }
+
+    fn end_at_mark(&mut self) -> Result<Option<Located>> {
+        let end = self.end.file_end();
+        if self.frames.last_written(end)?.is_some() {
+            return Err(Error::corruption(
+                self.frames.name(),
+                end,
+                "there is something behind the end mark of the log",
+            ));
+        }
+        self.tail = Some(Tail::EndMark);
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LogReader")
+            .field("file", &self.frames.name())
+            .field("end", &self.end)
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads just the header of the log file `name`, which must be of `kind`.
+///
+/// # Errors
+/// As [`LogReader::open`].
+pub fn read_header(fs: &dyn Fs, name: &str, kind: FileKind) -> Result<FileHeader> {
+    header_of(&*fs.open(name)?, name, kind)
+}
+
+fn header_of(file: &dyn ReadFile, name: &str, kind: FileKind) -> Result<FileHeader> {
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    let len = file.read_at(0, &mut bytes)?;
+    FileHeader::decode(kind, name, &bytes[..len])
+}

@@ -1,0 +1,177 @@
+//! What a record that fails its check means: a torn write or rot.
+//!
+//! A power cut may take away any part of what was not synced, and leaves zeros
+//! in its place. The log is then cut before the first record that was hit, and
+//! nobody who was promised durability misses anything. Damage to anything else
+//! must be reported, for cutting there would lose acknowledged writes in
+//! silence. The decision, for the first bad record of the newest segment:
+//!
+//! 1. **Was it durable?** Every record and every frame stamp carries the
+//!    position up to which the log was known durable when it was written. One
+//!    valid carrier behind the bad record with a position behind the bad
+//!    record's start proves rot.
+//! 2. **Is any of it missing?** If not, it was written whole and has changed
+//!    since: rot. Missing means zeros, see [`UNIT_OF_TEAR_BYTES`].
+//! 3. Else it is taken for torn.
+//!
+//! So rot passes for a tear only in a record that was the last to be synced,
+//! with nothing written since, and only if it leaves zeros where a tear would.
+//!
+//! Carriers are looked for at the starts of frames and at the places that
+//! valid headers and stamps point to, never by searching: a payload may hold
+//! anything, even a copy of a log.
+
+use std::ops::Range;
+
+use kv_core::ChecksumSeed;
+
+use crate::frames::is_zero;
+use crate::layout::{FRAME_BYTES, FRAME_DATA_BYTES, Lsn, STAMP_BYTES, frame_offset};
+use crate::record::{RECORD_HEADER_BYTES, RecordHeader};
+use crate::stamp::FrameStamp;
+
+/// The smallest piece of an unsynced write that can be missing on its own: a
+/// cache line. Devices write sectors, but while one group is being synced the
+/// next is copied into the same page, and file systems without stable pages
+/// let the device read it line by line meanwhile. Line sizes above this are
+/// multiples of it, and so are sectors.
+const UNIT_OF_TEAR_BYTES: u64 = 64;
+
+/// A line is filled front to back, so a half-filled one ends in zeros. This
+/// many tell it from a payload that happens to hold zeros there: the widest
+/// store of a plain copy loop.
+const MISSING_END_BYTES: u64 = 8;
+
+const _: () = assert!(FRAME_BYTES.is_multiple_of(UNIT_OF_TEAR_BYTES));
+
+/// The first bad record of a log, and all that stands in the file from its
+/// frame on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suspect<'a> {
+    /// The seed of the file's checksums.
+    pub(crate) seed: ChecksumSeed,
+    /// The file from the start of the record's frame to the last byte that is
+    /// not zero. What is behind counts as zero.
+    pub(crate) bytes: &'a [u8],
+    /// Where the record starts.
+    pub(crate) start: Lsn,
+    /// Its header, if that is intact and just the payload is bad.
+    pub(crate) header: Option<RecordHeader>,
+}
+
+/// The judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The record was never written whole.
+    Torn,
+    /// The record was durable: what stands at this file offset says so.
+    WasDurable {
+        /// Offset of the record or stamp that proves it.
+        proof_offset: u64,
+    },
+    /// Nothing of the record is missing, yet it fails its check.
+    WasWhole,
+}
+
+/// Judges a bad record of a log that nothing is known to have followed.
+pub(crate) fn classify(suspect: &Suspect<'_>) -> Verdict {
+    if let Some(proof_offset) = suspect.find_proof_of_durability() {
+        return Verdict::WasDurable { proof_offset };
+    }
+    if suspect.is_part_missing() { Verdict::Torn } else { Verdict::WasWhole }
+}
+
+impl Suspect<'_> {
+    /// Walks the records behind the bad one as far as they can be reached, and
+    /// takes a new foothold at each frame where the trail was lost.
+    fn find_proof_of_durability(&self) -> Option<u64> {
+        let mut next = self.header.map(|header| header.end(self.start));
+        let first_frame = self.start.frame();
+        let frames = (self.bytes.len() as u64).div_ceil(FRAME_BYTES);
+        for frame in first_frame..first_frame + frames {
+            let frame_start = Lsn(frame * FRAME_DATA_BYTES);
+            if frame_start > self.start
+                && let Some(stamp) = self.stamp(frame)
+            {
+                if stamp.synced > self.start {
+                    return Some(frame_offset(frame));
+                }
+                next = next.or(Some(frame_start.plus(stamp.continuation as usize)));
+            }
+            while let Some(lsn) = next.filter(|lsn| lsn.frame() == frame) {
+                let header = self.header_at(lsn);
+                if header.is_some_and(|header| header.synced(lsn) > self.start) {
+                    return Some(lsn.file_offset());
+                }
+                next = header.map(|header| header.end(lsn));
+            }
+        }
+        None
+    }
+
+    /// True if a tear would leave the record as it is: its end and all behind
+    /// it is zero, or the end of one of its lines.
+    fn is_part_missing(&self) -> bool {
+        let end = match self.header {
+            Some(header) => header.end(self.start),
+            None => self.start.plus(RECORD_HEADER_BYTES),
+        };
+        if Lsn(end.0 - 1).file_offset() >= self.file_offset() + self.bytes.len() as u64 {
+            return true;
+        }
+        let mut at = self.start;
+        while at < end {
+            let offset = at.file_offset();
+            let line_end = (offset / UNIT_OF_TEAR_BYTES + 1) * UNIT_OF_TEAR_BYTES;
+            let in_line = (line_end - offset).min(end.0 - at.0);
+            let tail = offset + in_line.saturating_sub(MISSING_END_BYTES);
+            if self.is_zero(tail..line_end) {
+                return true;
+            }
+            at = at.plus(in_line as usize);
+        }
+        false
+    }
+
+    fn stamp(&self, frame: u64) -> Option<FrameStamp> {
+        let offset = frame_offset(frame);
+        let bytes: [u8; STAMP_BYTES as usize] = self.copy_at(offset);
+        FrameStamp::decode(self.seed, offset, &bytes)
+    }
+
+    fn header_at(&self, lsn: Lsn) -> Option<RecordHeader> {
+        let in_frame = (FRAME_DATA_BYTES - lsn.offset_in_frame()) as usize;
+        let mut bytes: [u8; RECORD_HEADER_BYTES] = self.copy_at(lsn.file_offset());
+        if let Some(behind) = bytes.get_mut(in_frame..) {
+            let next: [u8; RECORD_HEADER_BYTES] = self.copy_at(lsn.plus(in_frame).file_offset());
+            let len = behind.len();
+            behind.copy_from_slice(&next[..len]);
+        }
+        RecordHeader::decode(lsn, self.seed, &bytes)
+    }
+
+    fn copy_at<const N: usize>(&self, offset: u64) -> [u8; N] {
+        let mut out = [0; N];
+        let found = self.slice(offset..offset + N as u64);
+        out[..found.len()].copy_from_slice(found);
+        out
+    }
+
+    fn is_zero(&self, offsets: Range<u64>) -> bool {
+        is_zero(self.slice(offsets))
+    }
+
+    /// The bytes at `offsets` of the file, as far as they are not behind the
+    /// last one that is not zero.
+    fn slice(&self, offsets: Range<u64>) -> &[u8] {
+        let clip = |offset: u64| {
+            let index = offset.saturating_sub(self.file_offset());
+            index.min(self.bytes.len() as u64) as usize
+        };
+        &self.bytes[clip(offsets.start)..clip(offsets.end)]
+    }
+
+    fn file_offset(&self) -> u64 {
+        frame_offset(self.start.frame())
+    }
+}
