@@ -3,4 +3,6 @@
 
 mod resp;
 
-pub use resp::{Args, OwnedArgs, Protocol, Reply};
+pub use resp::{
+    Args, OwnedArgs, Protocol, ProtocolError, Reply, RequestDecoder, RequestLimits, Requests,
+};

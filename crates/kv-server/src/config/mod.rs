@@ -1,0 +1,104 @@
+//! What the server is told: keys, their defaults, and where values come from.
+//!
+//! One table ([`keys`]) describes every key; the file, the environment, the
+//! flags, `CONFIG GET` and `CONFIG SET`, the JSON schema and the table of the
+//! README are all read off it. Flags win over the environment, the
+//! environment over the file, the file over the defaults.
+
+mod error;
+mod keys;
+mod layers;
+mod parse;
+mod schema;
+mod suggest;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use kv_engine::{Durability, FlushSize};
+
+pub use error::{ConfigError, Origin};
+pub use keys::{key_names, show_all};
+pub use layers::{LoadedConfig, Overrides, load};
+pub use schema::{json_schema, markdown_table};
+
+pub(crate) use keys::{Key, find, keys};
+
+/// Where the server looks for its configuration unless told otherwise.
+pub const DEFAULT_CONFIG_FILE: &str = "config/config.json";
+
+/// Every setting of the server, checked. The keys of the file have the names
+/// of the fields; the README says what each is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the key table documents each field once")]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub durability: Durability,
+    pub memtable_flush_size: FlushSize,
+    pub wal_batch_size: u64,
+    pub wal_flush_interval_ms: u64,
+    pub compaction_sstable_threshold: u64,
+    pub block_cache_size: u64,
+    pub password: String,
+    pub max_clients: u64,
+    pub max_clients_per_address: u64,
+    pub max_request_bytes: u64,
+    pub client_output_limit: u64,
+    pub client_memory_limit: u64,
+    pub idle_timeout_s: u64,
+    pub request_timeout_s: u64,
+    pub auth_timeout_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6380)),
+            data_dir: PathBuf::from("data"),
+            durability: Durability::Sync,
+            memtable_flush_size: FlushSize::Bytes(64 << 20),
+            wal_batch_size: 1024,
+            wal_flush_interval_ms: 10,
+            compaction_sstable_threshold: 4,
+            block_cache_size: 256 << 20,
+            password: String::new(),
+            max_clients: 10_000,
+            max_clients_per_address: 10_000,
+            max_request_bytes: 1 << 30,
+            client_output_limit: 64 << 20,
+            client_memory_limit: 2 << 30,
+            idle_timeout_s: 300,
+            request_timeout_s: 30,
+            auth_timeout_s: 10,
+        }
+    }
+}
+
+impl Config {
+    /// Fails if settings that are fine each on their own do not fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError::NeedsPassword`] for an address that other machines
+    /// reach without a password.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() && self.password.is_empty() {
+            return Err(ConfigError::NeedsPassword { listen: self.listen });
+        }
+        Ok(())
+    }
+
+    /// The options that the engine is opened with.
+    pub fn engine_options(&self) -> kv_engine::Options {
+        kv_engine::Options {
+            durability: self.durability,
+            memtable_flush_size: self.memtable_flush_size,
+            wal_batch_size: usize::try_from(self.wal_batch_size).unwrap_or(usize::MAX),
+            wal_flush_interval_ms: self.wal_flush_interval_ms,
+            compaction_sstable_threshold: usize::try_from(self.compaction_sstable_threshold)
+                .unwrap_or(usize::MAX),
+            block_cache_bytes: self.block_cache_size,
+            ..kv_engine::Options::default()
+        }
+    }
+}

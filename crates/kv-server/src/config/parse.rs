@@ -1,0 +1,168 @@
+//! From the text or JSON of a value to a field, and back.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use kv_engine::{Durability, FlushSize};
+use serde_json::Value;
+
+use super::Config;
+use super::error::{ConfigError, Origin};
+use super::keys::{Field, Key};
+
+/// Units of sizes, largest first.
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// A value as it was written.
+#[derive(Clone, Copy)]
+pub(crate) enum Raw<'a> {
+    /// In the file, where numbers and texts differ.
+    Json(&'a Value),
+    /// In the environment, a flag or a command, where all is text.
+    Text(&'a str),
+}
+
+impl Raw<'_> {
+    fn show(self) -> String {
+        match self {
+            Raw::Json(value) => value.to_string(),
+            Raw::Text(text) => format!("{text:?}"),
+        }
+    }
+
+    /// The value if it is a whole number, written as one.
+    fn number(self) -> Option<u64> {
+        match self {
+            Raw::Json(value) => value.as_u64(),
+            Raw::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Raw::Json(value) => value.as_str(),
+            Raw::Text(text) => Some(text),
+        }
+    }
+}
+
+impl Key {
+    /// Puts a written value into its field.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`]; `config` is as before.
+    pub(crate) fn assign(
+        &self,
+        config: &mut Config,
+        raw: Raw<'_>,
+        origin: &Origin,
+    ) -> Result<(), ConfigError> {
+        self.try_assign(config, raw).ok_or_else(|| ConfigError::BadValue {
+            origin: origin.clone(),
+            key: self.name,
+            value: match self.field {
+                Field::Secret { .. } => "of a wrong type".to_owned(),
+                _ => raw.show(),
+            },
+            allowed: self.field.allowed(),
+        })
+    }
+
+    fn try_assign(&self, config: &mut Config, raw: Raw<'_>) -> Option<()> {
+        match &self.field {
+            Field::Count { min, max, at } => {
+                *at(config) = raw.number().filter(|number| (min..=max).contains(&number))?;
+            }
+            Field::Size { min, max, at } => {
+                let size = raw.number().or_else(|| parse_size(raw.text()?));
+                *at(config) = size.filter(|size| (min..=max).contains(&size))?;
+            }
+            Field::FlushSize { at } => *at(config) = parse_flush_size(raw)?,
+            Field::Durability { at } => *at(config) = parse_durability(raw.text()?)?,
+            Field::Address { at } => *at(config) = parse_address(raw.text()?)?,
+            Field::Directory { at } => {
+                *at(config) = PathBuf::from(raw.text().filter(|text| !text.is_empty())?);
+            }
+            Field::Secret { at } => *at(config) = raw.text()?.to_owned(),
+        }
+        Some(())
+    }
+}
+
+impl Field {
+    /// What a value may be, for people.
+    pub(crate) fn allowed(&self) -> String {
+        match self {
+            Field::Count { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Field::Size { min, max, .. } => format!(
+                "a number of bytes or a size such as \"64MiB\" (units B, KiB, MiB, GiB), \
+                 from {} to {}",
+                show_size(*min),
+                show_size(*max)
+            ),
+            Field::FlushSize { .. } => "a number of entries from 1 on, or a size such as \
+                 \"64MiB\" (units B, KiB, MiB, GiB) from 1KiB on"
+                .to_owned(),
+            Field::Durability { .. } => "\"sync\", \"interval\" or \"os\"".to_owned(),
+            Field::Address { .. } => {
+                "an IP address and a port, such as \"127.0.0.1:6380\" or \"[::1]:6380\"".to_owned()
+            }
+            Field::Directory { .. } => "a path".to_owned(),
+            Field::Secret { .. } => "a text in quotes".to_owned(),
+        }
+    }
+}
+
+/// Smallest memory table in bytes that the engine takes.
+pub(crate) const MIN_FLUSH_BYTES: u64 = 1 << 10;
+
+fn parse_flush_size(raw: Raw<'_>) -> Option<FlushSize> {
+    if let Some(entries) = raw.number() {
+        return (entries > 0).then_some(FlushSize::Entries(entries));
+    }
+    let bytes = parse_size(raw.text()?).filter(|bytes| *bytes >= MIN_FLUSH_BYTES)?;
+    Some(FlushSize::Bytes(bytes))
+}
+
+/// `64MiB`, `512 B`: a whole number with a unit.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// The size in the largest unit that shows it exactly.
+pub(crate) fn show_size(bytes: u64) -> String {
+    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let (name, factor) = exact.unwrap_or(&UNITS[UNITS.len() - 1]);
+    format!("{}{name}", bytes / factor)
+}
+
+/// The three words, and what Redis calls the same settings.
+fn parse_durability(text: &str) -> Option<Durability> {
+    match text.to_ascii_lowercase().as_str() {
+        "sync" | "always" => Some(Durability::Sync),
+        "interval" | "everysec" => Some(Durability::Interval),
+        "os" | "no" => Some(Durability::Os),
+        _ => None,
+    }
+}
+
+/// The word that sets `durability`.
+pub(crate) fn durability_name(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Sync => "sync",
+        Durability::Interval => "interval",
+        Durability::Os => "os",
+    }
+}
+
+/// `ADDRESS:PORT`; `localhost` is the one name that needs no resolver.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)),
+        None => text.parse().ok(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the server from outside: bytes in, bytes out.
+
+mod codec;
+mod wire;
