@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::blackbox::{self, BlackboxOptions};
+use crate::ci;
+use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
 use crate::tidy;
 
@@ -19,6 +22,12 @@ struct Arguments {
 enum Tool {
     /// Check the rules of the house that a machine can check
     Tidy,
+    /// Run everything that has to be green before a change lands
+    Ci,
+    /// Show the whole store at work: log, tables, compaction, kill -9, recovery
+    Demo(DemoOptions),
+    /// Drive the real server with redis-cli, redis-benchmark and redis-py
+    Blackbox(BlackboxOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -35,5 +44,8 @@ pub fn run() -> ExitCode {
 fn dispatch(tool: Tool) -> Outcome {
     match tool {
         Tool::Tidy => tidy::run(),
+        Tool::Ci => ci::run(),
+        Tool::Demo(options) => demo::run(options),
+        Tool::Blackbox(options) => blackbox::run(&options),
     }
 }

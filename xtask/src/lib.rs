@@ -5,8 +5,16 @@
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
 #![forbid(unsafe_code)]
 
+mod blackbox;
+mod ci;
 mod cli;
+mod demo;
 mod failure;
+mod interrupt;
+mod resp;
+mod screen;
+mod server_build;
+mod server_process;
 mod tidy;
 mod workspace;
 

@@ -1,0 +1,167 @@
+//! A running kv-server: started on a free port, killed or stopped, never left
+//! behind.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::resp::{Client, Reply};
+
+/// How often a starting server is asked again when it prints nothing.
+const READY_POLL: Duration = Duration::from_millis(20);
+/// Polls until a server that does not answer is given up: half a minute.
+const READY_POLLS: u32 = 1500;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerPlan {
+    pub(crate) binary: PathBuf,
+    pub(crate) config: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) durability: &'static str,
+}
+
+/// A server process and what it has printed. Dropping it kills the process.
+pub(crate) struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    printed: Vec<String>,
+    port: u16,
+}
+
+impl Server {
+    /// Starts the server and waits until it answers a PING.
+    pub(crate) fn start(plan: &ServerPlan, interrupt: &Interrupt) -> Outcome<Server> {
+        let port = free_port()?;
+        let mut child = Command::new(&plan.binary)
+            .arg("--config")
+            .arg(&plan.config)
+            .arg("--data-dir")
+            .arg(&plan.data_dir)
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--durability", plan.durability])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Its own group: Ctrl-C reaches us alone, and we stop it in order.
+            .process_group(0)
+            .spawn()
+            .context(format_args!("cannot start {}", plan.binary.display()))?;
+        let (sender, lines) = channel();
+        if let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) {
+            forward_lines(output, sender.clone());
+            forward_lines(errors, sender);
+        }
+        let mut server = Server { child, lines, printed: Vec::new(), port };
+        server.wait_until_ready(interrupt)?;
+        Ok(server)
+    }
+
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection.
+    pub(crate) fn connect(&self) -> Outcome<Client> {
+        Client::connect(self.port).context("cannot connect to the server")
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn printed(&mut self) -> &[String] {
+        self.printed.extend(self.lines.try_iter());
+        &self.printed
+    }
+
+    /// SIGKILL: no destructor, no last sync.
+    pub(crate) fn kill(mut self) -> Outcome {
+        self.child.kill().context("cannot kill the server")?;
+        self.child.wait().context("cannot wait for the server")?;
+        Ok(())
+    }
+
+    /// Asks it to stop in order and waits for its end.
+    pub(crate) fn stop(mut self) -> Outcome<ExitStatus> {
+        let mut client = self.connect()?;
+        // The reply is the closed connection.
+        let _ = client.call(&[b"SHUTDOWN"]);
+        self.child.wait().context("cannot wait for the server")
+    }
+
+    fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Outcome {
+        for _ in 0..READY_POLLS {
+            interrupt.check()?;
+            match self.lines.recv_timeout(READY_POLL) {
+                Ok(line) => self.printed.push(line),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended_early()),
+            }
+            if answers_ping(self.port) {
+                return Ok(());
+            }
+        }
+        Err(Failure::check(format!("the server does not answer: {}", self.printed().join("\n"))))
+    }
+
+    fn ended_early(&mut self) -> Failure {
+        let status =
+            self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let printed = self.printed().join("\n");
+        Failure::check(format!("the server ended before it was ready ({status}): {printed}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> Outcome<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr().context("no free port")?.port())
+}
+
+fn answers_ping(port: u16) -> bool {
+    Client::connect(port)
+        .and_then(|mut client| client.call(&[b"PING"]))
+        .is_ok_and(|reply| reply == Reply::Simple("PONG".into()))
+}
+
+/// Passes on what a child prints, line by line, until it ends.
+fn forward_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Names of the regular files in a database directory, sorted; empty if it
+/// does not exist.
+#[allow(clippy::disallowed_methods, reason = "a tool looks at the directory from outside")]
+pub(crate) fn file_names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut names: Vec<String> =
+        files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
