@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn writes_go_on_after_interrupts_and_short_writes() {
-        let mut disk = vec![0; 20];
+        let mut disk = [0; 20];
         let mut step = 0;
         write_all_at(b"hello, world", 5, |bytes, offset| {
             let taken = moody(&mut step, bytes.len())?;

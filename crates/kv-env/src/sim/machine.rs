@@ -1,0 +1,223 @@
+//! A simulated machine: the state of its disk, the log of how it came about,
+//! and everything that goes wrong on purpose.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+
+use kv_core::{Error, Pinned, Result};
+
+use crate::fault::{Failure, FaultPlan, Operation};
+
+use super::SimOptions;
+use super::contents::Contents;
+use super::directory::{Entry, FileNumber};
+use super::op::{Op, Record, SyncOutcome};
+use super::random::mix;
+use super::state::State;
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) options: SimOptions,
+    pub(super) seed: u64,
+    /// The state before the first op of the log.
+    base: State,
+    /// Number of the first op of the log.
+    base_op: u64,
+    log: Vec<Record>,
+    live: State,
+    /// The last state asked for, since tests ask for one op after the other.
+    replayed: Option<(u64, State)>,
+    pub(super) stop_at: Option<u64>,
+    is_stopped: bool,
+    pub(super) faults: FaultPlan,
+    pub(super) syncs_lie: bool,
+    pub(super) capacity: Option<u64>,
+    pub(super) locked: BTreeSet<String>,
+    maps: Vec<(FileNumber, Weak<dyn Pinned>)>,
+    writers: Vec<(FileNumber, Weak<()>)>,
+    violations: Vec<String>,
+}
+
+impl Machine {
+    /// A machine whose disk is in `state`; its next op has number `first_op`.
+    pub(super) fn new(seed: u64, options: SimOptions, state: State, first_op: u64) -> Machine {
+        Machine {
+            options,
+            seed,
+            base: state.clone(),
+            base_op: first_op,
+            log: Vec::new(),
+            live: state,
+            replayed: None,
+            stop_at: None,
+            is_stopped: false,
+            faults: FaultPlan::default(),
+            syncs_lie: false,
+            capacity: None,
+            locked: BTreeSet::new(),
+            maps: Vec::new(),
+            writers: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.live
+    }
+
+    pub(super) fn op_count(&self) -> u64 {
+        self.base_op + self.log.len() as u64
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    pub(super) fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    pub(super) fn history(&self) -> Vec<String> {
+        (self.base_op..).zip(&self.log).map(|(op, record)| format!("{op}: {record}")).collect()
+    }
+
+    /// The state after the first `op` ops.
+    ///
+    /// # Panics
+    /// If the log does not reach there.
+    pub(super) fn state_at(&mut self, op: u64) -> &State {
+        let known = self.base_op..=self.op_count();
+        assert!(known.contains(&op), "op {op} is not among the known ones, {known:?}");
+        if op == self.op_count() {
+            return &self.live;
+        }
+        let usable = self.replayed.take().filter(|(reached, _)| *reached <= op);
+        let (reached, mut state) = usable.unwrap_or_else(|| (self.base_op, self.base.clone()));
+        for number in reached..op {
+            state.apply(number, &self.log[(number - self.base_op) as usize]);
+        }
+        &self.replayed.insert((op, state)).1
+    }
+
+    pub(super) fn forget_history(&mut self) {
+        self.base_op = self.op_count();
+        self.log.clear();
+        self.replayed = None;
+        let open: BTreeSet<FileNumber> = self
+            .writers
+            .iter()
+            .filter(|(_, handle)| handle.strong_count() > 0)
+            .map(|(file, _)| *file)
+            .collect();
+        self.live.forget_unreachable(|file| open.contains(&file));
+        self.base = self.live.clone();
+    }
+
+    /// Whether a call that changes nothing may go on.
+    pub(super) fn allow(&mut self, operation: Operation, name: &str) -> Result<()> {
+        self.check_running(operation, name)?;
+        match self.faults.failure(None, operation, name) {
+            Some(failure) => Err(failure.error(operation, name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_running(&self, operation: Operation, name: &str) -> Result<()> {
+        if self.is_stopped {
+            let error = std::io::Error::other("the simulated machine has stopped");
+            return Err(Error::io(operation.verb(), name, error));
+        }
+        Ok(())
+    }
+
+    /// Does the next op, unless something is to go wrong with it.
+    pub(super) fn perform(&mut self, operation: Operation, name: &str, op: Op) -> Result<()> {
+        let number = self.op_count();
+        self.is_stopped |= self.stop_at.is_some_and(|stop| number >= stop);
+        self.check_running(operation, name)?;
+        self.check_not_mapped(number, name, &op);
+
+        let failure = self.faults.failure(Some(number), operation, name);
+        let (op, failure) = match failure {
+            Some(failure) => {
+                let seed = mix(self.seed, number);
+                (op.failed(seed, self.options.failed_sync_reverts), Some(failure))
+            }
+            None => self.limit_space(op),
+        };
+        let op = if self.syncs_lie { op.lied() } else { op };
+        self.record(name, op, failure.is_some());
+        match failure {
+            Some(failure) => Err(failure.error(operation, name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Does an op that a test makes; nothing goes wrong with those.
+    pub(super) fn record(&mut self, name: &str, op: Op, failed: bool) {
+        let record = Record { op, name: name.to_owned(), failed };
+        self.live.apply(self.op_count(), &record);
+        self.log.push(record);
+    }
+
+    /// Cuts a write that the disk has no room for.
+    fn limit_space(&self, op: Op) -> (Op, Option<Failure>) {
+        let (Some(capacity), Some((file, end))) = (self.capacity, op.write_end()) else {
+            return (op, None);
+        };
+        let len = self.live.contents(file).len();
+        let free = capacity.saturating_sub(self.live.used_bytes());
+        if end as u64 <= len as u64 + free {
+            return (op, None);
+        }
+        (op.cut_at(len + free as usize), Some(Failure::NoSpace))
+    }
+
+    /// Remembers a map of `file`, whose bytes must not change from now on.
+    pub(super) fn note_map(&mut self, name: &str, file: FileNumber, map: Weak<dyn Pinned>) {
+        let has_writer =
+            self.writers.iter().any(|(open, handle)| *open == file && handle.strong_count() > 0);
+        if has_writer && !self.live.contents(file).is_sealed() {
+            self.violations.push(format!("{name} was mapped while it was being written"));
+        }
+        self.maps.retain(|(_, map)| map.strong_count() > 0);
+        self.maps.push((file, map));
+    }
+
+    /// Remembers that `file` can be written through `handle`.
+    pub(super) fn note_writer(&mut self, file: FileNumber, handle: Weak<()>) {
+        self.writers.retain(|(_, handle)| handle.strong_count() > 0);
+        self.writers.push((file, handle));
+    }
+
+    fn check_not_mapped(&mut self, number: u64, name: &str, op: &Op) {
+        let Some(file) = op.written_file() else { return };
+        if self.maps.iter().any(|(mapped, map)| *mapped == file && map.strong_count() > 0) {
+            self.violations.push(format!("op {number} changed {name} while it was mapped"));
+        }
+    }
+
+    /// The contents of the file behind a handle, with the name it has now, or
+    /// had when it was opened.
+    pub(super) fn name_of(&self, file: FileNumber, name: &str) -> String {
+        if self.live.directory().entry(name) == Some(Entry::File(file)) {
+            return name.to_owned();
+        }
+        self.live.directory().name_of(file).unwrap_or(name).to_owned()
+    }
+
+    pub(super) fn contents(&self, file: FileNumber) -> &Contents {
+        self.live.contents(file)
+    }
+
+    /// Does a sync of `file`.
+    pub(super) fn sync(&mut self, name: &str, file: FileNumber) -> Result<()> {
+        let op = Op::Sync { file, outcome: SyncOutcome::Durable };
+        self.perform(Operation::Sync, name, op)
+    }
+
+    /// A fresh copy of some bytes, as ops hold them.
+    pub(super) fn bytes(bytes: &[u8]) -> Arc<[u8]> {
+        Arc::from(bytes)
+    }
+}
