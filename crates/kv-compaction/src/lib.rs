@@ -18,16 +18,19 @@
 
 mod apply;
 mod busy;
+mod cut;
 mod debt;
 mod edit;
 mod key_span;
 mod level0;
+mod outputs;
 mod pick;
 mod picker;
 mod plan;
 mod policy;
 mod range_compaction;
 mod retention;
+mod rewrite;
 mod shape;
 mod table_meta;
 mod version;
@@ -41,6 +44,7 @@ pub use plan::{Grandparent, Plan, Reason};
 pub use policy::Policy;
 pub use range_compaction::{RangeCompaction, RangePick};
 pub use retention::{Fate, RetentionRule, fate};
+pub use rewrite::{RewriteContext, RewriteOptions, Rewritten, rewrite};
 pub use shape::shape_text;
 pub use table_meta::{TableMeta, TableOrigin, TableRef, TableSlice};
 pub use version::{LAST_LEVEL, LEVELS, LevelTables, Version};

@@ -53,6 +53,8 @@ pub struct TableMeta {
     pub file_uid: [u8; 16],
     /// Length of the file, in bytes.
     pub file_bytes: u64,
+    /// Checksum of the file's footer, which stands for all of its bytes.
+    pub checksum: u32,
     /// Entries, deletes included; at least one.
     pub entries: u64,
     /// Entries that are deletes.
