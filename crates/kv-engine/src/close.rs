@@ -1,0 +1,112 @@
+//! Flushing on demand, and closing.
+
+use std::sync::atomic::Ordering;
+
+use kv_core::{Error, Result, SeqNo};
+
+use crate::commit::Writer;
+use crate::options::Background;
+use crate::shared::Shared;
+
+impl Shared {
+    /// Freezes the active memory table and waits until all of it is in tables.
+    pub(crate) fn flush_all(&self) -> Result<()> {
+        let target = self.freeze_active()?;
+        loop {
+            let seen = self.signals.progress();
+            self.check_running()?;
+            if self.view.load().flushed_through >= target {
+                return Ok(());
+            }
+            self.wait_for_flush_step(seen)?;
+        }
+    }
+
+    /// Freezes the active memory table unless it is empty. Returns the last
+    /// write before the freeze.
+    fn freeze_active(&self) -> Result<SeqNo> {
+        loop {
+            let seen = self.signals.progress();
+            self.check_running()?;
+            let mut role = self.commit.writer.lock();
+            let Some(writer) = role.as_mut() else { return Err(Error::Closed) };
+            let last = SeqNo(writer.next_seqno.0 - 1);
+            let empty = self.view.load().active.is_empty();
+            let next = if empty { None } else { self.segments.take_prepared() };
+            if let Some(next) = next {
+                self.freeze(writer, next);
+                drop(role);
+                self.drive_writer();
+                return Ok(last);
+            }
+            drop(role);
+            self.drive_writer();
+            if empty {
+                return Ok(last);
+            }
+            self.segments.request_next();
+            self.wait_for_flush_step(seen)?;
+        }
+    }
+
+    /// Waits for the background to do something, or does it where there is no
+    /// background.
+    fn wait_for_flush_step(&self, seen: u64) -> Result<()> {
+        match self.options.background {
+            Background::Threads => {
+                self.signals.wake_flush();
+                self.signals.wait_beyond(seen);
+                Ok(())
+            }
+            Background::Manual => self.background_flush_step(),
+        }
+    }
+
+    fn background_flush_step(&self) -> Result<()> {
+        match self.flush_step() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.poison(format!("background work failed: {error}"))),
+        }
+    }
+
+    pub(crate) fn check_running(&self) -> Result<()> {
+        self.check_open()?;
+        self.poison.check()
+    }
+
+    /// Ends writing: commits what is queued, syncs it, tells the threads to go.
+    pub(crate) fn shut_down(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.cancel.store(true, Ordering::Release);
+        self.drive_writer();
+        // From here on the queue is answered with `Closed`.
+        let writer = self.commit.writer.lock().take();
+        let outcome = match writer {
+            Some(writer) if self.poison.check().is_ok() => self.finish_log(writer),
+            _ => Ok(()),
+        };
+        self.drive_writer();
+        self.signals.close();
+        outcome
+    }
+
+    /// Syncs and acknowledges all that is in the log, and marks its end.
+    fn finish_log(&self, mut writer: Writer) -> Result<()> {
+        if let Err(error) = writer.log.sync() {
+            return Err(self.poison(format!("cannot sync the log: {error}")));
+        }
+        self.acknowledge_all();
+        writer.log.finish()
+    }
+
+    /// Marks log and manifest as complete and releases the directory.
+    pub(crate) fn finish_files(&self) -> Result<()> {
+        let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
+        self.poison.check()?;
+        self.seal_retired_segments()?;
+        let next_file_id = self.next_file_id.load(Ordering::Relaxed);
+        self.manifest.lock().finish(next_file_id)
+    }
+}

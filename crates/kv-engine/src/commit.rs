@@ -1,0 +1,301 @@
+//! The write path: one queue, one holder of the writer role, one order.
+//!
+//! Rules that everything below keeps:
+//!
+//! 1. Sequence numbers rise in log order.
+//! 2. Nothing is visible before it is in the log, and nothing of a group that
+//!    holds a synced write is visible before its `fdatasync` has succeeded: no
+//!    read ever returns what a power cut could take back.
+//! 3. The visible sequence number only rises.
+//! 4. Any append or sync error poisons the engine; the whole group gets an
+//!    error that says the outcome is unknown; a sync is never retried.
+//! 5. Freezing happens between groups, by the holder of the writer role: a
+//!    batch is never split over two memory tables or segments.
+//! 6. A segment is synced before its successor takes a record, so only the
+//!    last one may end torn.
+//!
+//! The writer role is a lock that any caller may take, not a thread: a lone
+//! caller commits its own write without a hop, a crowd is drained in groups by
+//! whoever holds the role. A caller that finds the role taken leaves its
+//! request in the queue; the holder looks at the queue once more after letting
+//! go, so no request is left behind.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{Ordering, fence};
+
+use crossbeam_queue::SegQueue;
+use kv_core::{Error, Result, SeqNo, WriteBatch};
+use kv_memtable::MemtableWriter;
+use kv_wal::LogWriter;
+use parking_lot::Mutex;
+
+use crate::options::{Background, Durability};
+use crate::shared::Shared;
+use crate::sync::PendingGroup;
+use crate::view::View;
+use crate::waiter::{Completion, Waiter};
+
+/// A group is closed at this many bytes of batches: one write call of this
+/// size takes about as long as the sync behind it, more would only add latency.
+const MAX_GROUP_BYTES: usize = 1 << 20;
+
+/// A batch on its way.
+pub(crate) struct Request {
+    batch: WriteBatch,
+    durability: Durability,
+    completion: Completion,
+}
+
+/// What the holder of the writer role may change.
+pub(crate) struct Writer {
+    pub(crate) log: LogWriter,
+    pub(crate) segment: u64,
+    pub(crate) memtable: MemtableWriter,
+    pub(crate) next_seqno: SeqNo,
+    /// The next segment has been asked for.
+    pub(crate) segment_requested: bool,
+}
+
+/// Requests, and the role of the one who commits them.
+pub(crate) struct CommitQueue {
+    requests: SegQueue<Request>,
+    /// The writer role; empty once the engine is closed.
+    pub(crate) writer: Mutex<Option<Writer>>,
+}
+
+impl CommitQueue {
+    pub(crate) fn new(writer: Writer) -> CommitQueue {
+        CommitQueue { requests: SegQueue::new(), writer: Mutex::new(Some(writer)) }
+    }
+
+    /// Takes the next group: up to `max_requests`, up to [`MAX_GROUP_BYTES`].
+    fn drain(&self, max_requests: usize) -> Vec<Request> {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < max_requests && bytes < MAX_GROUP_BYTES {
+            let Some(request) = self.requests.pop() else { break };
+            bytes += request.batch.size_bytes();
+            group.push(request);
+        }
+        group
+    }
+}
+
+impl Shared {
+    /// Commits `batch` and blocks until it is as durable as asked.
+    pub(crate) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<SeqNo> {
+        let batch = self.admit(batch)?;
+        let waiter = Waiter::new();
+        self.enqueue(batch, durability, Completion::Waiter(Arc::clone(&waiter)));
+        loop {
+            if let Some(result) = waiter.poll() {
+                return result;
+            }
+            if durability != Durability::Sync || !self.sync_for_caller(&waiter) {
+                waiter.park();
+            }
+        }
+    }
+
+    /// Queues `batch`; `completion` gets the outcome. Never waits for a sync.
+    pub(crate) fn submit(&self, batch: WriteBatch, durability: Durability, completion: Completion) {
+        match self.admit(batch) {
+            Err(error) => completion.complete(Err(error)),
+            Ok(batch) => {
+                self.enqueue(batch, durability, completion);
+                self.request_sync();
+            }
+        }
+    }
+
+    /// Refuses what cannot be committed, and renews expectations that are
+    /// older than the memory tables: the holder of the writer role must be
+    /// able to check them without reading a table.
+    fn admit(&self, mut batch: WriteBatch) -> Result<WriteBatch> {
+        self.check_open()?;
+        self.poison.check()?;
+        if batch.expectations().is_empty() {
+            return Ok(batch);
+        }
+        let at = self.applied();
+        let view = self.view.load();
+        for expectation in batch.expectations_mut() {
+            if expectation.read_at >= view.flushed_through {
+                continue;
+            }
+            let found = view.get(&expectation.key, at, &self.counters)?;
+            let seen = found.filter(|entry| entry.kind == kv_core::Kind::Put);
+            if seen.map(|entry| entry.seqno) != expectation.seen {
+                self.counters.conflicts.fetch_add(1, Relaxed);
+                return Err(Error::Conflict);
+            }
+            expectation.read_at = at;
+        }
+        Ok(batch)
+    }
+
+    fn enqueue(&self, batch: WriteBatch, durability: Durability, completion: Completion) {
+        self.commit.requests.push(Request { batch, durability, completion });
+        // Pairs with the fence of `drive_writer`: either we get the role, or
+        // its holder sees our request when it looks again.
+        fence(Ordering::SeqCst);
+        self.drive_writer();
+    }
+
+    /// Takes the writer role if it is free and commits all that is queued.
+    pub(crate) fn drive_writer(&self) {
+        loop {
+            let Some(mut role) = self.commit.writer.try_lock() else { return };
+            let mut stalled = false;
+            while !self.commit.requests.is_empty() {
+                let writer = role.as_mut().ok_or(Error::Closed);
+                let writer = writer.and_then(|writer| self.poison.check().map(|()| writer));
+                match writer {
+                    Err(error) => self.refuse_queued(&error),
+                    Ok(writer) => {
+                        if !self.make_room(writer) {
+                            stalled = true;
+                            break;
+                        }
+                        let group = self.commit.drain(self.options.wal_batch_size);
+                        self.commit_group(writer, group);
+                    }
+                }
+            }
+            drop(role);
+            fence(Ordering::SeqCst);
+            // A stalled writer is driven again by the background thread that
+            // makes room; one that made room just now found the role taken.
+            if self.commit.requests.is_empty() || (stalled && !self.room_was_made()) {
+                return;
+            }
+        }
+    }
+
+    fn refuse_queued(&self, error: &Error) {
+        for request in self.commit.drain(usize::MAX) {
+            request.completion.complete(Err(error.clone()));
+        }
+    }
+
+    /// Logs, inserts and hands over one group.
+    fn commit_group(&self, writer: &mut Writer, group: Vec<Request>) {
+        let mut pending = PendingGroup::new(group.len());
+        let view = self.view.load_full();
+        let mut failure = None;
+        for request in group {
+            if let Some(error) = &failure {
+                request.completion.complete(Err(Error::clone(error)));
+            } else if !expectations_hold(&view, &request.batch) {
+                self.counters.conflicts.fetch_add(1, Relaxed);
+                request.completion.complete(Err(Error::Conflict));
+            } else if let Err(error) = self.append(writer, request, &mut pending) {
+                failure = Some(self.poison(format!("cannot append to the log: {error}")));
+            }
+        }
+        if failure.is_none()
+            && let Err(error) = writer.log.flush()
+        {
+            failure = Some(self.poison(format!("cannot append to the log: {error}")));
+        }
+        if let Some(error) = failure {
+            pending.complete_all(&Err(error));
+            return;
+        }
+        pending.last_seqno = SeqNo(writer.next_seqno.0 - 1);
+        self.set_applied(pending.last_seqno);
+        self.counters.groups.fetch_add(1, Relaxed);
+        self.hand_over(writer, pending);
+    }
+
+    /// Puts one batch into the log's buffer and the memory table.
+    fn append(
+        &self,
+        writer: &mut Writer,
+        mut request: Request,
+        pending: &mut PendingGroup,
+    ) -> Result<()> {
+        let count = request.batch.count();
+        if count > 0 {
+            let first = writer.next_seqno;
+            let payload_bytes = request.batch.size_bytes() as u64;
+            if let Err(error) = writer.log.append(request.batch.seal(first)) {
+                pending.add(request.completion, request.durability, first, 0);
+                return Err(error);
+            }
+            let mut seqno = first;
+            for op in request.batch.ops() {
+                writer.memtable.insert(seqno, op.kind, op.key, op.value);
+                seqno = seqno.plus(1);
+            }
+            writer.next_seqno = seqno;
+            self.counters.writes.fetch_add(u64::from(count), Relaxed);
+            self.counters.batches.fetch_add(1, Relaxed);
+            self.counters.user_bytes.fetch_add(payload_bytes, Relaxed);
+        }
+        let last = SeqNo(writer.next_seqno.0 - 1);
+        let bytes = request.batch.size_bytes() as u64;
+        pending.add(request.completion, request.durability, last, bytes);
+        Ok(())
+    }
+
+    /// Slows the writer down or freezes the memory table as needed; false if
+    /// nothing can be written before a background thread has made room.
+    fn make_room(&self, writer: &mut Writer) -> bool {
+        self.pace();
+        let view = self.view.load_full();
+        let active = &view.active;
+        let fill =
+            self.options.memtable_flush_size.fill_percent(active.entries(), active.bytes() as u64);
+        if fill < SEGMENT_REQUEST_PERCENT {
+            return true;
+        }
+        if !writer.segment_requested {
+            writer.segment_requested = true;
+            self.segments.request_next();
+            self.signals.wake_flush();
+        }
+        if fill < 100 {
+            return true;
+        }
+        if self.options.background == Background::Manual {
+            self.make_room_in_turn();
+        }
+        if self.view.load().frozen.len() < MAX_FROZEN
+            && let Some(next) = self.segments.take_prepared()
+        {
+            self.freeze(writer, next);
+            return true;
+        }
+        let room = fill < HARD_LIMIT_PERCENT;
+        if !room {
+            self.note_stall();
+        }
+        room
+    }
+}
+
+/// The next segment is prepared once the memory table is this full: small data
+/// sets never need one.
+const SEGMENT_REQUEST_PERCENT: u64 = 25;
+
+/// A memory table that cannot be frozen yet may grow to this share of its size
+/// before writers wait: the hard limit of memory.
+const HARD_LIMIT_PERCENT: u64 = 200;
+
+/// Frozen memory tables that may wait for their flush.
+pub(crate) const MAX_FROZEN: usize = 3;
+
+/// True if nothing has written a key of `batch` after it was read.
+///
+/// Asks memory only. What cannot be told from there, because a flush came in
+/// between, counts as changed: the caller reads again.
+fn expectations_hold(view: &View, batch: &WriteBatch) -> bool {
+    batch.expectations().iter().all(|expectation| {
+        view.flushed_through <= expectation.read_at
+            && view
+                .newest_in_memory(&expectation.key)
+                .is_none_or(|newest| newest <= expectation.read_at)
+    })
+}

@@ -1,0 +1,113 @@
+//! Compacting: carrying out the plans that kv-compaction picks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use kv_compaction::{Busy, Plan, RangeCompaction, RangePick, TableRef, Version, pick, pick_idle};
+use kv_core::{Cursor, MergeCursor, Result};
+use kv_sstable::CursorPurpose;
+
+use crate::level_cursor::LevelCursor;
+use crate::live_table::LiveTable;
+use crate::options::Background;
+use crate::range::KeyRange;
+use crate::rewrite::RewriteJob;
+use crate::shared::Shared;
+
+impl Shared {
+    /// Picks and carries out one plan; false if the tree is in shape. With
+    /// `idle`, also what is only worth doing while nobody writes.
+    pub(crate) fn compact_once(&self, idle: bool) -> Result<bool> {
+        let pick = if idle { pick_idle } else { pick };
+        let plan = self.begin_plan(|version, busy| pick(version, &self.policy, busy));
+        match plan {
+            None => Ok(false),
+            Some(plan) => self.carry_out(&plan).map(|()| true),
+        }
+    }
+
+    /// Brings all that tables hold in `range` into one level.
+    pub(crate) fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        let bounds =
+            (range.start.as_ref().map(Vec::as_slice), range.end.as_ref().map(Vec::as_slice));
+        let version = Arc::clone(&self.view.load().version);
+        let compaction = RangeCompaction::new(&version, bounds, self.options.retention.is_some());
+        loop {
+            self.check_running()?;
+            let seen = self.signals.progress();
+            let mut blocked = false;
+            let plan = self.begin_plan(|version, busy| {
+                match compaction.pick(version, &self.policy, busy) {
+                    RangePick::Plan(plan) => Some(plan),
+                    RangePick::Blocked => {
+                        blocked = true;
+                        None
+                    }
+                    RangePick::Done => None,
+                }
+            });
+            match plan {
+                Some(plan) => {
+                    self.carry_out(&plan)?;
+                    self.note_progress();
+                }
+                None if blocked && self.options.background == Background::Threads => {
+                    self.signals.wait_beyond(seen);
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Lets `pick` choose and marks its choice as running, in one step.
+    fn begin_plan(
+        &self,
+        pick: impl FnOnce(&Version<LiveTable>, &Busy) -> Option<Plan>,
+    ) -> Option<Plan> {
+        let mut busy = self.busy.lock();
+        let version = Arc::clone(&self.view.load().version);
+        let plan = pick(&version, &busy)?;
+        busy.begin(&plan);
+        Some(plan)
+    }
+
+    fn carry_out(&self, plan: &Plan) -> Result<()> {
+        let outcome = self.move_or_rewrite(plan);
+        self.busy.lock().end(plan);
+        outcome
+    }
+
+    fn move_or_rewrite(&self, plan: &Plan) -> Result<()> {
+        let version = Arc::clone(&self.view.load().version);
+        let inputs = plan.input_tables(&version)?;
+        if plan.trivial_move {
+            let metas =
+                inputs.iter().flat_map(|(_, tables)| tables).map(|live| live.meta().clone());
+            self.install(&plan.edit(metas))?;
+            self.counters.trivial_moves.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        let rewritten = self.rewrite(merge(inputs), RewriteJob::Compaction(plan))?;
+        let written = rewritten.bytes_written();
+        self.install(&plan.edit(rewritten.tables))?;
+        self.counters.compactions.fetch_add(1, Relaxed);
+        self.counters.compaction_read_bytes.fetch_add(plan.input_bytes, Relaxed);
+        self.counters.compaction_written_bytes.fetch_add(written, Relaxed);
+        Ok(())
+    }
+}
+
+/// One cursor over the inputs of a plan, newest first.
+fn merge(inputs: Vec<(u32, Vec<Arc<LiveTable>>)>) -> MergeCursor<Box<dyn Cursor>> {
+    let purpose = CursorPurpose::Background;
+    let mut sources: Vec<Box<dyn Cursor>> = Vec::new();
+    for (level, tables) in inputs {
+        if level == 0 {
+            let cursors = tables.iter().map(|live| live.table.cursor(purpose));
+            sources.extend(cursors.map(|cursor| -> Box<dyn Cursor> { Box::new(cursor) }));
+        } else {
+            sources.push(Box::new(LevelCursor::new(tables.into(), purpose)));
+        }
+    }
+    MergeCursor::new(sources)
+}

@@ -1,0 +1,46 @@
+//! Freezing: the active memory table and its segment give way to fresh ones.
+
+use std::sync::Arc;
+
+use kv_core::SeqNo;
+use kv_memtable::Memtable;
+
+use crate::commit::Writer;
+use crate::segments::PreparedSegment;
+use crate::shared::Shared;
+use crate::view::{Frozen, View};
+
+impl Shared {
+    /// Puts `next` and an empty memory table in place of the active ones. Runs
+    /// between groups, by the holder of the writer role.
+    ///
+    /// 1. Sync the segment: its successor takes no record before that.
+    /// 2. Publish and acknowledge all that waited for it.
+    /// 3. Swap the view.
+    /// 4. Leave the old segment to the background, which seals and renames it.
+    pub(crate) fn freeze(&self, writer: &mut Writer, next: PreparedSegment) {
+        if let Err(error) = writer.log.sync() {
+            self.poison(format!("cannot sync the log: {error}"));
+            return;
+        }
+        let last_seqno = SeqNo(writer.next_seqno.0 - 1);
+        let (memtable, memtable_writer) = Memtable::create(&self.pool, last_seqno);
+        let old_log = std::mem::replace(&mut writer.log, next.log);
+        let old_segment = std::mem::replace(&mut writer.segment, next.id);
+        writer.segment_requested = false;
+        self.switch_segment(writer);
+        writer.memtable = memtable_writer;
+        self.change_view(|view| {
+            let frozen =
+                Frozen { memtable: Arc::clone(&view.active), last_seqno, next_segment: next.id };
+            View {
+                active: memtable,
+                frozen: std::iter::once(Arc::new(frozen)).chain(view.frozen.clone()).collect(),
+                version: Arc::clone(&view.version),
+                flushed_through: view.flushed_through,
+            }
+        });
+        self.segments.retire(old_segment, old_log);
+        self.signals.wake_flush();
+    }
+}

@@ -1,0 +1,90 @@
+//! Installing an edit: the moment a flush or a compaction becomes real.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kv_compaction::{TableMeta, TableRef, VersionEdit};
+use kv_core::{Result, SeqNo};
+use kv_sstable::{ExpectedTable, Table};
+
+use crate::live_table::LiveTable;
+use crate::shared::Shared;
+use crate::view::View;
+
+impl Shared {
+    /// Makes `edit` durable and visible.
+    ///
+    /// 1. Sync the directory: the new tables' names are durable before the
+    ///    manifest names them. (Their content was synced when they were sealed.)
+    /// 2. Open the new tables and apply the edit; an impossible one stops here.
+    /// 3. Append the edit to the manifest and sync it. A failure poisons the
+    ///    engine and removes nothing: the edit may be durable all the same.
+    /// 4. Swap the view; readers see the new version from here on.
+    /// 5. Mark the tables that the edit removed. Each goes when its last
+    ///    reader does.
+    pub(crate) fn install(&self, edit: &VersionEdit) -> Result<()> {
+        let mut manifest = self.manifest.lock();
+        self.poison.check()?;
+        self.env.fs.sync_dir()?;
+        let old = Arc::clone(manifest.version());
+        let known: HashMap<u64, &Arc<LiveTable>> =
+            old.tables().map(|(_, live)| (live.meta().id, live)).collect();
+        let database_id = manifest.database_id();
+        let new = old.apply(edit, |meta| match known.get(&meta.id) {
+            Some(live) => Ok(Arc::clone(live)),
+            None => self.open_table(meta, database_id),
+        })?;
+        let new = Arc::new(new);
+        if let Err(error) = manifest.commit(edit, Arc::clone(&new)) {
+            return Err(self.poison(format!("cannot write the manifest: {error}")));
+        }
+        let state = manifest.state();
+        self.change_view(|view| view_after(view, new, state.flushed_through));
+        for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
+            live.mark_obsolete();
+        }
+        manifest
+            .rotate_if_long(&self.env)
+            .map_err(|error| self.poison(format!("cannot replace the manifest: {error}")))
+    }
+
+    /// Records that segment `id` exists, before it takes its first record.
+    pub(crate) fn record_segment(&self, id: u64) -> Result<()> {
+        self.install(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() })
+    }
+
+    pub(crate) fn open_table(
+        &self,
+        meta: &TableMeta,
+        database_id: kv_core::DatabaseId,
+    ) -> Result<Arc<LiveTable>> {
+        let expected = ExpectedTable { database_id, file_id: meta.id, file_bytes: meta.file_bytes };
+        let table = Table::open(
+            &*self.env.fs,
+            &meta.file_name(),
+            expected,
+            self.options.read_mode,
+            Arc::clone(&self.cache),
+        )?;
+        Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
+    }
+}
+
+/// The view with another version, without the memory tables that are in it.
+fn view_after(
+    view: &View,
+    version: Arc<kv_compaction::Version<LiveTable>>,
+    flushed_through: SeqNo,
+) -> View {
+    View {
+        active: Arc::clone(&view.active),
+        frozen: view
+            .frozen
+            .iter()
+            .filter(|frozen| frozen.last_seqno > flushed_through)
+            .cloned()
+            .collect(),
+        version,
+        flushed_through,
+    }
+}

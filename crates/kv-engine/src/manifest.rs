@@ -1,0 +1,157 @@
+//! The manifest: a log of version edits, the memory of what the tree is.
+//!
+//! The first record of a manifest is a snapshot of the whole state, every later
+//! one an edit. A new manifest is complete and durable before its predecessor
+//! is removed, and takes no edit before that removal is durable; so wherever
+//! two are found the older one is as good as the newer.
+
+use std::sync::Arc;
+
+use kv_compaction::{Version, VersionEdit};
+use kv_core::{DatabaseId, FileHeader, FileKind, Result, SeqNo};
+use kv_env::Env;
+use kv_wal::LogWriter;
+
+use crate::live_table::LiveTable;
+use crate::names;
+
+/// A manifest over this size is replaced by a fresh snapshot: it bounds the
+/// edits that an open has to read.
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// File ids are reserved in the manifest this many at a time, so that an
+/// unfinished table found at open is known to be ours by its number.
+pub(crate) const FILE_ID_RESERVE: u64 = 64;
+
+/// More are reserved when this few are left: enough for every background
+/// thread to take one in the meantime.
+pub(crate) const FILE_ID_MARGIN: u64 = 8;
+
+const _: () = assert!(FILE_ID_MARGIN < FILE_ID_RESERVE);
+
+/// What the manifest knows besides the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ManifestState {
+    /// Every write up to this number is in the tables.
+    pub(crate) flushed_through: SeqNo,
+    /// The first segment with writes that are in no table.
+    pub(crate) oldest_segment: u64,
+    /// The last segment that may hold a record.
+    pub(crate) newest_segment: u64,
+    /// No file of ours has this id or a higher one.
+    pub(crate) next_file_id: u64,
+}
+
+impl ManifestState {
+    /// Takes over what `edit` says.
+    pub(crate) fn apply(&mut self, edit: &VersionEdit) {
+        if let Some(seqno) = edit.flushed_through {
+            self.flushed_through = seqno;
+        }
+        if let Some(segment) = edit.oldest_segment {
+            self.oldest_segment = segment;
+        }
+        if let Some(segment) = edit.newest_segment {
+            self.newest_segment = segment;
+        }
+        if let Some(id) = edit.next_file_id {
+            self.next_file_id = id;
+        }
+    }
+}
+
+/// The open manifest. Its mutex serialises installs.
+pub(crate) struct Manifest {
+    id: u64,
+    header: FileHeader,
+    log: LogWriter,
+    state: ManifestState,
+    version: Arc<Version<LiveTable>>,
+}
+
+impl Manifest {
+    /// Writes manifest `id` with the whole state and makes it durable. The
+    /// caller removes the predecessor before it installs anything.
+    pub(crate) fn create(
+        env: &Env,
+        id: u64,
+        database_id: DatabaseId,
+        state: ManifestState,
+        version: Arc<Version<LiveTable>>,
+    ) -> Result<Manifest> {
+        let header = FileHeader {
+            kind: FileKind::Manifest,
+            database_id,
+            file_id: id,
+            file_uid: env.entropy.random_id(),
+        };
+        let log = LogWriter::create(&*env.fs, &names::manifest(id), header, 0)?;
+        let mut manifest = Manifest { id, header, log, state, version };
+        let snapshot = manifest.snapshot();
+        manifest.append(&snapshot)?;
+        env.fs.sync_dir()?;
+        Ok(manifest)
+    }
+
+    pub(crate) fn database_id(&self) -> DatabaseId {
+        self.header.database_id
+    }
+
+    pub(crate) fn state(&self) -> ManifestState {
+        self.state
+    }
+
+    pub(crate) fn version(&self) -> &Arc<Version<LiveTable>> {
+        &self.version
+    }
+
+    /// Makes `edit` durable; `version` is what it leads to.
+    pub(crate) fn commit(
+        &mut self,
+        edit: &VersionEdit,
+        version: Arc<Version<LiveTable>>,
+    ) -> Result<()> {
+        self.append(edit)?;
+        self.state.apply(edit);
+        self.version = version;
+        Ok(())
+    }
+
+    /// Replaces the file by a snapshot once it has grown too long.
+    pub(crate) fn rotate_if_long(&mut self, env: &Env) -> Result<()> {
+        if self.log.file_bytes() < MAX_MANIFEST_BYTES {
+            return Ok(());
+        }
+        let old = names::manifest(self.id);
+        let version = Arc::clone(&self.version);
+        let database_id = self.header.database_id;
+        *self = Manifest::create(env, self.id + 1, database_id, self.state, version)?;
+        env.fs.remove(&old)?;
+        env.fs.sync_dir()
+    }
+
+    /// Ends the file with a mark that nothing is missing. `next_file_id` is
+    /// exact from now on: nothing is reserved any more.
+    pub(crate) fn finish(&mut self, next_file_id: u64) -> Result<()> {
+        self.append(&VersionEdit { next_file_id: Some(next_file_id), ..VersionEdit::default() })?;
+        self.log.mark_end()?;
+        self.log.sync()
+    }
+
+    fn append(&mut self, edit: &VersionEdit) -> Result<()> {
+        let payload = edit.encode(self.header.seed(), self.log.end().0)?;
+        self.log.append(&payload)?;
+        self.log.sync()
+    }
+
+    fn snapshot(&self) -> VersionEdit {
+        VersionEdit {
+            database: Some(self.header.database_id),
+            flushed_through: Some(self.state.flushed_through),
+            oldest_segment: Some(self.state.oldest_segment),
+            newest_segment: Some(self.state.newest_segment),
+            next_file_id: Some(self.state.next_file_id),
+            ..self.version.as_edit()
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the manifest at open.
+
+use std::sync::Arc;
+
+use kv_compaction::{TableMeta, Version, VersionEdit};
+use kv_core::{DatabaseId, Error, FileKind, Result};
+use kv_env::{Env, Fs};
+use kv_wal::{LogReader, SegmentPosition, Tail};
+
+use crate::manifest::ManifestState;
+use crate::names::{self, FileName};
+
+/// What the manifest said.
+pub(crate) struct LoadedManifest {
+    /// Highest number any manifest file has, valid or not; 0 without one.
+    pub(crate) highest_id: u64,
+    /// Name of the one that was read; empty for a new database.
+    pub(crate) name: String,
+    pub(crate) database_id: DatabaseId,
+    pub(crate) state: ManifestState,
+    pub(crate) version: Version<TableMeta>,
+    /// True if it ends with the mark of a proper close.
+    pub(crate) clean: bool,
+}
+
+/// Reads the highest valid manifest among `ids`; `None` if there is none and
+/// none of them ever was one.
+///
+/// A manifest whose first record is torn was never finished: its predecessor
+/// still counts. Any other damage is refused.
+pub(crate) fn load_manifest(env: &Env, ids: &[u64]) -> Result<Option<LoadedManifest>> {
+    let highest_id = ids.iter().copied().max().unwrap_or(0);
+    let mut descending = ids.to_vec();
+    descending.sort_unstable_by(|a, b| b.cmp(a));
+    for (index, &id) in descending.iter().enumerate() {
+        let is_last_chance = index + 1 == descending.len();
+        match read_manifest(&*env.fs, id, highest_id) {
+            Ok(Some(loaded)) => return Ok(Some(loaded)),
+            Ok(None) => {}
+            // A header that was never written whole; its predecessor is there.
+            Err(Error::Corruption { offset: 0, .. }) if !is_last_chance => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Reads one manifest; `None` if it does not even hold its first record.
+fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedManifest>> {
+    let name = names::manifest(id);
+    let mut reader = LogReader::open(fs, &name, FileKind::Manifest, SegmentPosition::Last)?;
+    let header = reader.header();
+    if header.file_id != id {
+        let what = format!("the header says manifest {}", header.file_id);
+        return Err(Error::corruption(name, 0, what));
+    }
+    let mut loaded = LoadedManifest {
+        highest_id,
+        name: name.clone(),
+        database_id: header.database_id,
+        state: ManifestState::default(),
+        version: Version::new(),
+        clean: false,
+    };
+    let mut records = 0;
+    while let Some(record) = reader.next_record()? {
+        let edit = VersionEdit::decode(record.payload, header.seed(), record.lsn.0, &name)?;
+        loaded.version = loaded.version.apply(&edit, |meta| Ok(Arc::new(meta.clone())))?;
+        loaded.state.apply(&edit);
+        records += 1;
+    }
+    loaded.clean = matches!(reader.tail(), Some(Tail::EndMark));
+    Ok((records > 0).then_some(loaded))
+}
+
+/// The files of a directory by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) manifests: Vec<u64>,
+    pub(crate) segments: Vec<String>,
+    /// Id and name of every table file.
+    pub(crate) tables: Vec<(u64, String)>,
+    pub(crate) foreign: Vec<String>,
+}
+
+impl Listing {
+    /// Sorts the directory's entries. What is not a regular file is foreign,
+    /// whatever its name.
+    pub(crate) fn read(fs: &dyn Fs) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in fs.list()? {
+            match FileName::parse(&entry.name) {
+                Some(FileName::Lock | FileName::Quarantine) => {}
+                Some(FileName::Manifest(id)) if entry.is_regular_file => listing.manifests.push(id),
+                Some(FileName::Segment) if entry.is_regular_file => {
+                    listing.segments.push(entry.name);
+                }
+                Some(FileName::Table(id)) if entry.is_regular_file => {
+                    listing.tables.push((id, entry.name));
+                }
+                _ => listing.foreign.push(entry.name),
+            }
+        }
+        Ok(listing)
+    }
+}

@@ -1,0 +1,163 @@
+//! How an engine is opened: every option, its default and its reason.
+
+use std::fmt;
+use std::sync::Arc;
+
+use kv_compaction::{Policy, RetentionRule};
+use kv_core::{Error, Result};
+use kv_sstable::{ReadMode, TableOptions};
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// After `fdatasync`: survives a power cut. The default.
+    #[default]
+    Sync,
+    /// Once the operating system has it; synced within
+    /// [`Options::wal_flush_interval_ms`]. Survives a killed process; a power
+    /// cut may take the last interval.
+    Interval,
+    /// Once the operating system has it; synced when the memory table is full.
+    /// Survives a killed process.
+    Os,
+}
+
+/// The size at which a memory table is frozen and flushed to a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushSize {
+    /// After this many writes.
+    Entries(u64),
+    /// At this much memory, in bytes.
+    Bytes(u64),
+}
+
+/// Who runs flushes and compactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Background {
+    /// Threads of the engine. The default.
+    #[default]
+    Threads,
+    /// Nobody but callers of `Engine::run_background_step`: for simulations
+    /// that must run the same way every time.
+    Manual,
+}
+
+/// How to open a database.
+#[derive(Clone)]
+pub struct Options {
+    /// Durability of [`put`](crate::Engine::put) and
+    /// [`delete`](crate::Engine::delete).
+    pub durability: Durability,
+    /// When to freeze the memory table. Default 64 MiB: a flush of one second
+    /// or less, and as much memory again while it runs.
+    pub memtable_flush_size: FlushSize,
+    /// The most writes (batches) one commit group holds. Default 1024.
+    pub wal_batch_size: usize,
+    /// The longest an [`Interval`](Durability::Interval) write stays unsynced,
+    /// in milliseconds. Default 10.
+    pub wal_flush_interval_ms: u64,
+    /// Level-0 tables that start a compaction. Default 4.
+    pub compaction_sstable_threshold: usize,
+    /// Create the database if the directory holds none. Default true.
+    pub create_if_missing: bool,
+    /// Memory for decompressed blocks, in bytes. Default 256 MiB.
+    pub block_cache_bytes: u64,
+    /// How tables are read. Default: mapped.
+    pub read_mode: ReadMode,
+    /// Shape of new tables.
+    pub table: TableOptions,
+    /// Who runs flushes and compactions.
+    pub background: Background,
+    /// Tells which entries have expired and may be dropped by compactions.
+    pub retention: Option<Arc<dyn RetentionRule>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            durability: Durability::Sync,
+            memtable_flush_size: FlushSize::Bytes(64 << 20),
+            wal_batch_size: 1024,
+            wal_flush_interval_ms: 10,
+            compaction_sstable_threshold: 4,
+            create_if_missing: true,
+            block_cache_bytes: 256 << 20,
+            read_mode: ReadMode::Map,
+            table: TableOptions::default(),
+            background: Background::Threads,
+            retention: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("durability", &self.durability)
+            .field("memtable_flush_size", &self.memtable_flush_size)
+            .field("wal_batch_size", &self.wal_batch_size)
+            .field("wal_flush_interval_ms", &self.wal_flush_interval_ms)
+            .field("compaction_sstable_threshold", &self.compaction_sstable_threshold)
+            .field("read_mode", &self.read_mode)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Smallest memory table in bytes: below it every write would be a flush.
+const MIN_FLUSH_BYTES: u64 = 1 << 10;
+
+impl Options {
+    /// Fails with `InvalidArgument` if an option is outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |sentence: &str| Err(Error::InvalidArgument(sentence.into()));
+        match self.memtable_flush_size {
+            FlushSize::Entries(0) => {
+                return refuse("memtable_flush_size must be at least 1 entry");
+            }
+            FlushSize::Bytes(bytes) if bytes < MIN_FLUSH_BYTES => {
+                return refuse("memtable_flush_size must be at least 1KiB");
+            }
+            _ => {}
+        }
+        if self.wal_batch_size == 0 {
+            return refuse("wal_batch_size must be at least 1");
+        }
+        if self.wal_flush_interval_ms == 0 {
+            return refuse("wal_flush_interval_ms must be at least 1");
+        }
+        if self.compaction_sstable_threshold < 2 {
+            return refuse("compaction_sstable_threshold must be at least 2");
+        }
+        Ok(())
+    }
+
+    /// The compaction policy these options ask for.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy { level0_trigger: self.compaction_sstable_threshold, ..Policy::default() }
+    }
+}
+
+impl FlushSize {
+    /// Share of the memory table that is used, in percent; 100 and more is full.
+    pub(crate) fn fill_percent(self, entries: u64, bytes: u64) -> u64 {
+        let (used, size) = match self {
+            FlushSize::Entries(size) => (entries, size),
+            FlushSize::Bytes(size) => (bytes, size),
+        };
+        used.saturating_mul(100) / size
+    }
+
+    /// Zeros to write ahead into a new segment, in bytes: what the memory
+    /// table will hold, as far as that is known.
+    pub(crate) fn segment_bytes(self) -> u64 {
+        const TYPICAL_ENTRY_BYTES: u64 = 256;
+        let expected = match self {
+            FlushSize::Entries(entries) => entries.saturating_mul(TYPICAL_ENTRY_BYTES),
+            FlushSize::Bytes(bytes) => bytes,
+        };
+        expected.clamp(64 << 10, 64 << 20)
+    }
+}

@@ -1,0 +1,325 @@
+//! Opening: from the files of a directory to a running engine.
+//!
+//! 1. Lock the directory.
+//! 2. Read the highest valid manifest; without one, create the database if the
+//!    directory holds nothing of ours, else refuse.
+//! 3. Open every table the manifest names; refuse if one is missing or is not
+//!    what it should be.
+//! 4. Find and replay the log segments; cut a torn tail of the last one.
+//! 5. Write a new manifest and remove the old one: recovery never appends to a
+//!    file that it found.
+//! 6. Give the old segments their sealed names, make the new active segment and
+//!    record it.
+//! 7. Remove leftovers.
+//!
+//! Up to step 5 the only change is the cut, and it would be made again; a crash
+//! at any point leads to the same state.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use arc_swap::ArcSwap;
+use kv_compaction::{Busy, TableRef, Version, VersionEdit};
+use kv_core::{DatabaseId, Error, FileHeader, FileKind, Result};
+use kv_env::{DirLock, Env};
+use kv_memtable::ArenaPool;
+use kv_sstable::{BlockCache, ExpectedTable, Table};
+use kv_wal::LogWriter;
+use parking_lot::Mutex;
+
+use crate::commit::{CommitQueue, Writer};
+use crate::live_table::{Garbage, LiveTable};
+use crate::manifest::{FILE_ID_RESERVE, Manifest, ManifestState};
+use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
+use crate::names;
+use crate::options::Options;
+use crate::poison::Poison;
+use crate::replay::{FoundSegments, Replayed, find_segments, replay};
+use crate::report::RecoveryReport;
+use crate::segments::Segments;
+use crate::shared::Shared;
+use crate::signals::Signals;
+use crate::stats::Counters;
+use crate::sync::SyncQueue;
+use crate::view::View;
+
+/// Memory of dropped memory tables that is kept for the next ones: about two
+/// of the default size.
+const POOL_BYTES: usize = 128 << 20;
+
+/// Opens the database in the directory of `env`.
+pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
+    let lock = env.fs.lock(names::LOCK)?;
+    let listing = Listing::read(&*env.fs)?;
+    let loaded = match load_manifest(&env, &listing.manifests)? {
+        Some(loaded) => loaded,
+        None => new_database(&env, &options, &listing)?,
+    };
+    let cache = BlockCache::new(options.block_cache_bytes);
+    let garbage = Arc::new(Garbage::default());
+    let version = Arc::new(open_tables(&env, &options, &loaded, &listing, &cache, &garbage)?);
+    let found = find_segments(&*env.fs, &listing.segments, loaded.database_id, loaded.state)?;
+    let pool = ArenaPool::new(POOL_BYTES);
+    let replayed = replay(&env, &found.live, loaded.state, &options, &pool)?;
+
+    let manifest_id = loaded.highest_id + 1;
+    let mut manifest = Manifest::create(
+        &env,
+        manifest_id,
+        loaded.database_id,
+        recovered_state(&loaded, &replayed),
+        Arc::clone(&version),
+    )?;
+    let mut removed = Vec::new();
+    for id in &listing.manifests {
+        removed.push(names::manifest(*id));
+    }
+    remove_all(&env, &removed)?;
+    let (segment, log, segment_names) = start_segment(&env, &options, &mut manifest, &found)?;
+    let leftovers = leftovers(&listing, &found, &version, loaded.state.next_file_id);
+    remove_all(&env, &leftovers)?;
+    // Manifests change at every open: only what is out of the ordinary counts.
+    let report = report(&loaded, &listing, &replayed, leftovers);
+    Ok(assemble(Parts {
+        env,
+        options,
+        lock,
+        cache,
+        pool,
+        garbage,
+        version,
+        replayed,
+        manifest,
+        segment,
+        log,
+        segment_names,
+        report,
+    }))
+}
+
+/// The state of a database that is about to be created.
+fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<LoadedManifest> {
+    let directory = env.fs.describe();
+    if !listing.segments.is_empty() || !listing.tables.is_empty() {
+        let what = "no valid manifest, but log segments or tables: restore the manifest from a \
+                    backup, or salvage what is there with kv repair";
+        return Err(Error::corruption(directory, 0, what));
+    }
+    if !options.create_if_missing {
+        let missing = io::Error::new(io::ErrorKind::NotFound, "there is no database here");
+        return Err(Error::io("open", directory, missing));
+    }
+    Ok(LoadedManifest {
+        highest_id: listing.manifests.iter().copied().max().unwrap_or(0),
+        name: String::new(),
+        database_id: DatabaseId(env.entropy.random_id()),
+        state: ManifestState {
+            oldest_segment: 1,
+            newest_segment: 0,
+            next_file_id: 1,
+            ..ManifestState::default()
+        },
+        version: Version::new(),
+        clean: true,
+    })
+}
+
+/// Opens every table of the manifest, or says which are missing.
+fn open_tables(
+    env: &Env,
+    options: &Options,
+    loaded: &LoadedManifest,
+    listing: &Listing,
+    cache: &Arc<BlockCache>,
+    garbage: &Arc<Garbage>,
+) -> Result<Version<LiveTable>> {
+    let missing: Vec<String> = loaded
+        .version
+        .tables()
+        .map(|(_, meta)| meta.file_name())
+        .filter(|name| !listing.tables.iter().any(|(_, found)| found == name))
+        .collect();
+    if let Some(first) = missing.first() {
+        let what = format!(
+            "missing: {}; put the files back, or salvage what is left with kv repair",
+            missing.join(", ")
+        );
+        return Err(Error::corruption(first.clone(), 0, what));
+    }
+    loaded.version.try_map(|meta| {
+        let expected = ExpectedTable {
+            database_id: loaded.database_id,
+            file_id: meta.id,
+            file_bytes: meta.file_bytes,
+        };
+        let name = meta.file_name();
+        let table = Table::open(&*env.fs, &name, expected, options.read_mode, Arc::clone(cache))?;
+        Ok(Arc::new(LiveTable::new((**meta).clone(), table, Arc::clone(garbage))))
+    })
+}
+
+fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestState {
+    let mut state = loaded.state;
+    let next_segment = state.newest_segment + 1;
+    state.oldest_segment = replayed.first_needed.unwrap_or(next_segment);
+    if replayed.first_needed.is_none() {
+        // Nothing in the log is needed: it starts over with the next segment.
+        state.newest_segment = next_segment - 1;
+    }
+    state.next_file_id += FILE_ID_RESERVE;
+    state
+}
+
+/// Seals the names of the old segments and makes the new active one.
+fn start_segment(
+    env: &Env,
+    options: &Options,
+    manifest: &mut Manifest,
+    found: &FoundSegments,
+) -> Result<(u64, LogWriter, BTreeMap<u64, String>)> {
+    let mut names = BTreeMap::new();
+    for (&id, name) in &found.live {
+        let sealed = names::sealed_segment(id);
+        if *name != sealed {
+            env.fs.rename(name, &sealed)?;
+        }
+        names.insert(id, sealed);
+    }
+    // Unfinished segments would stand in the way of the new one's name.
+    remove_all(env, &found.leftover)?;
+    let id = manifest.state().newest_segment + 1;
+    let header = FileHeader {
+        kind: FileKind::Wal,
+        database_id: manifest.database_id(),
+        file_id: id,
+        file_uid: env.entropy.random_id(),
+    };
+    let zeros = options.memtable_flush_size.segment_bytes();
+    let log = LogWriter::create(&*env.fs, names::ACTIVE_SEGMENT, header, zeros)?;
+    env.fs.sync_dir()?;
+    let version = Arc::clone(manifest.version());
+    manifest
+        .commit(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() }, version)?;
+    names.insert(id, names::ACTIVE_SEGMENT.into());
+    let oldest = manifest.state().oldest_segment;
+    let unneeded: Vec<String> =
+        names.iter().filter(|&(&id, _)| id < oldest).map(|(_, name)| name.clone()).collect();
+    remove_all(env, &unneeded)?;
+    names.retain(|&id, _| id >= oldest);
+    Ok((id, log, names))
+}
+
+/// Tables that nothing refers to and whose number says that they are ours.
+fn leftovers(
+    listing: &Listing,
+    found: &FoundSegments,
+    version: &Version<LiveTable>,
+    next_file_id: u64,
+) -> Vec<String> {
+    let named: Vec<String> = version.tables().map(|(_, live)| live.meta().file_name()).collect();
+    listing
+        .tables
+        .iter()
+        .filter(|(id, name)| *id < next_file_id && !named.contains(name))
+        .map(|(_, name)| name.clone())
+        .chain(found.leftover.iter().cloned())
+        .collect()
+}
+
+/// Removes files, and makes that durable; one that is gone is no error.
+fn remove_all(env: &Env, names: &[String]) -> Result<()> {
+    for name in names {
+        match env.fs.remove(name) {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+    }
+    if names.is_empty() { Ok(()) } else { env.fs.sync_dir() }
+}
+
+fn report(
+    loaded: &LoadedManifest,
+    listing: &Listing,
+    replayed: &Replayed,
+    removed: Vec<String>,
+) -> RecoveryReport {
+    let high_tables = listing
+        .tables
+        .iter()
+        .filter(|(id, _)| *id >= loaded.state.next_file_id)
+        .map(|(_, name)| name.clone());
+    RecoveryReport {
+        created: loaded.name.is_empty(),
+        clean_shutdown: loaded.clean && (replayed.clean || replayed.segments.is_empty()),
+        manifest: loaded.name.clone(),
+        tables: loaded.version.table_count() as u64,
+        segments: replayed.segments.clone(),
+        batches_replayed: replayed.batches,
+        writes_replayed: replayed.writes,
+        last_seqno: replayed.last_seqno,
+        removed,
+        foreign: listing.foreign.iter().cloned().chain(high_tables).collect(),
+    }
+}
+
+struct Parts {
+    env: Env,
+    options: Options,
+    lock: Box<dyn DirLock>,
+    cache: Arc<BlockCache>,
+    pool: ArenaPool,
+    garbage: Arc<Garbage>,
+    version: Arc<Version<LiveTable>>,
+    replayed: Replayed,
+    manifest: Manifest,
+    segment: u64,
+    log: LogWriter,
+    segment_names: BTreeMap<u64, String>,
+    report: RecoveryReport,
+}
+
+fn assemble(parts: Parts) -> Shared {
+    let state = parts.manifest.state();
+    let replayed = parts.replayed;
+    let writer = Writer {
+        log: parts.log,
+        segment: parts.segment,
+        memtable: replayed.writer,
+        next_seqno: replayed.last_seqno.plus(1),
+        segment_requested: false,
+    };
+    let view = View {
+        active: replayed.active,
+        frozen: replayed.frozen,
+        version: parts.version,
+        flushed_through: state.flushed_through,
+    };
+    let policy = parts.options.policy();
+    Shared {
+        env: parts.env,
+        policy,
+        view: ArcSwap::from_pointee(view),
+        view_change: Mutex::new(()),
+        applied: AtomicU64::new(replayed.last_seqno.0),
+        sync: SyncQueue::new(&writer),
+        commit: CommitQueue::new(writer),
+        manifest: Mutex::new(parts.manifest),
+        segments: Segments::new(parts.segment_names),
+        busy: Mutex::new(Busy::default()),
+        // Ids below the reserve of the last open may be in use by leftovers.
+        next_file_id: AtomicU64::new(state.next_file_id - FILE_ID_RESERVE),
+        garbage: parts.garbage,
+        cache: parts.cache,
+        pool: parts.pool,
+        signals: Signals::new(),
+        poison: Poison::default(),
+        closed: AtomicBool::new(false),
+        cancel: AtomicBool::new(false),
+        counters: Counters::default(),
+        report: parts.report,
+        lock: Mutex::new(Some(parts.lock)),
+        options: parts.options,
+    }
+}

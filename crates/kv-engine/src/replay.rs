@@ -1,0 +1,224 @@
+//! Replaying the log at open: segments in order, records into memory tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kv_core::{DatabaseId, DecodedBatch, Error, FileKind, Result, SeqNo};
+use kv_env::{Env, Fs};
+use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
+use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
+
+use crate::manifest::ManifestState;
+use crate::names::{self, NEXT_SEGMENT, QUARANTINE};
+use crate::options::Options;
+use crate::report::{CutTail, SegmentReport};
+use crate::view::Frozen;
+
+/// The segments of a database on disk.
+pub(crate) struct FoundSegments {
+    /// Segments that count, by id.
+    pub(crate) live: BTreeMap<u64, String>,
+    /// Segments that are not needed any more or were never finished.
+    pub(crate) leftover: Vec<String>,
+}
+
+/// Sorts the segment files by what their headers say, and refuses if one that
+/// the manifest asks for is missing.
+pub(crate) fn find_segments(
+    fs: &dyn Fs,
+    names: &[String],
+    database_id: DatabaseId,
+    state: ManifestState,
+) -> Result<FoundSegments> {
+    let mut found = FoundSegments { live: BTreeMap::new(), leftover: Vec::new() };
+    let mut damaged = None;
+    for name in names {
+        let header = match read_header(fs, name, FileKind::Wal) {
+            Ok(header) => header,
+            Err(error @ Error::Corruption { .. }) if name == NEXT_SEGMENT => {
+                // Either its creation was cut short or a segment is damaged:
+                // the latter if one is missing below.
+                damaged = Some(error);
+                found.leftover.push(name.clone());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if header.database_id != database_id {
+            let what = "the segment belongs to another database; move it out of the directory";
+            return Err(Error::corruption(name.clone(), 24, what));
+        }
+        let wanted = state.oldest_segment..=state.newest_segment;
+        if !wanted.contains(&header.file_id) {
+            found.leftover.push(name.clone());
+        } else if let Some(other) = found.live.insert(header.file_id, name.clone()) {
+            let what = format!("{other} has the same segment id {}", header.file_id);
+            return Err(Error::corruption(name.clone(), 40, what));
+        }
+    }
+    let missing: Vec<String> = (state.oldest_segment..=state.newest_segment)
+        .filter(|id| !found.live.contains_key(id))
+        .map(|id| id.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    Err(damaged.unwrap_or_else(|| {
+        let what = format!(
+            "log segment {} is missing; put it back, or salvage what is left with kv repair",
+            missing.join(", ")
+        );
+        Error::corruption(missing_name(&missing), 0, what)
+    }))
+}
+
+fn missing_name(missing: &[String]) -> String {
+    missing.first().and_then(|id| id.parse().ok()).map_or_else(String::new, names::sealed_segment)
+}
+
+/// What the log put back into memory.
+pub(crate) struct Replayed {
+    pub(crate) active: Arc<Memtable>,
+    pub(crate) writer: MemtableWriter,
+    /// Memory tables that were full, newest first.
+    pub(crate) frozen: Vec<Arc<Frozen>>,
+    pub(crate) last_seqno: SeqNo,
+    /// The first segment with a write that is in no table; `None` if all are.
+    pub(crate) first_needed: Option<u64>,
+    pub(crate) segments: Vec<SegmentReport>,
+    pub(crate) batches: u64,
+    pub(crate) writes: u64,
+    /// True if the last segment that was used ends with a clean mark.
+    pub(crate) clean: bool,
+}
+
+/// Replays `segments` in order. Writes to the disk only to cut a torn tail.
+pub(crate) fn replay(
+    env: &Env,
+    segments: &BTreeMap<u64, String>,
+    state: ManifestState,
+    options: &Options,
+    pool: &ArenaPool,
+) -> Result<Replayed> {
+    let (active, writer) = Memtable::create(pool, state.flushed_through);
+    let mut replayed = Replayed {
+        active,
+        writer,
+        frozen: Vec::new(),
+        last_seqno: state.flushed_through,
+        first_needed: None,
+        segments: Vec::new(),
+        batches: 0,
+        writes: 0,
+        clean: false,
+    };
+    let last_used = last_used_segment(&*env.fs, segments)?;
+    let mut expected = None;
+    for (&id, name) in segments {
+        let is_last = last_used.is_none_or(|last| id >= last);
+        let position = if is_last { SegmentPosition::Last } else { SegmentPosition::Sealed };
+        let mut reader = LogReader::open(&*env.fs, name, FileKind::Wal, position)?;
+        let mut report = SegmentReport { name: name.clone(), id, ..SegmentReport::default() };
+        while let Some(record) = reader.next_record()? {
+            let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
+            let first = batch.first_seqno;
+            let limit = state.flushed_through.plus(1);
+            if first != expected.unwrap_or(first.min(limit)) {
+                let what =
+                    format!("sequence numbers jump to {first}: a part of the log is missing");
+                return Err(Error::corruption(name.clone(), record.file_offset, what));
+            }
+            expected = Some(batch.last_seqno().plus(1));
+            report.records += 1;
+            if batch.last_seqno() > state.flushed_through {
+                replayed.insert(&batch, id, options, pool);
+            }
+        }
+        if last_used == Some(id) {
+            replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
+        }
+        if is_last {
+            report.cut = cut_tail(&*env.fs, name, id, &reader)?;
+        }
+        replayed.segments.push(report);
+    }
+    replayed.active.publish(replayed.last_seqno);
+    Ok(replayed)
+}
+
+impl Replayed {
+    fn insert(
+        &mut self,
+        batch: &DecodedBatch<'_>,
+        segment: u64,
+        options: &Options,
+        pool: &ArenaPool,
+    ) {
+        let size = options.memtable_flush_size;
+        if size.fill_percent(self.active.entries(), self.active.bytes() as u64) >= 100 {
+            let (active, writer) = Memtable::create(pool, self.last_seqno);
+            self.writer = writer;
+            let full = std::mem::replace(&mut self.active, active);
+            full.publish(self.last_seqno);
+            let frozen =
+                Frozen { memtable: full, last_seqno: self.last_seqno, next_segment: segment };
+            self.frozen.insert(0, Arc::new(frozen));
+        }
+        self.first_needed.get_or_insert(segment);
+        let mut seqno = batch.first_seqno;
+        for op in &batch.ops {
+            self.writer.insert(seqno, op.kind, op.key, op.value);
+            seqno = seqno.plus(1);
+        }
+        self.last_seqno = batch.last_seqno();
+        self.batches += 1;
+        self.writes += batch.ops.len() as u64;
+    }
+}
+
+/// The last segment that ever took a record: those before it were synced and
+/// may not end torn.
+fn last_used_segment(fs: &dyn Fs, segments: &BTreeMap<u64, String>) -> Result<Option<u64>> {
+    for (&id, name) in segments.iter().rev() {
+        let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
+        if reader.next_record()?.is_some() || !matches!(reader.tail(), Some(Tail::Clean)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Cuts what is behind the last good record, after setting torn bytes aside.
+/// Also makes the good part durable: it is about to be shown to readers.
+fn cut_tail(fs: &dyn Fs, name: &str, id: u64, reader: &LogReader) -> Result<Option<CutTail>> {
+    let good = reader.good_file_bytes();
+    let cut = match reader.tail() {
+        // Everything before an end mark was durable when it was written.
+        Some(Tail::EndMark) => return Ok(None),
+        Some(Tail::Torn { .. }) => Some(set_aside(fs, name, id, good)?),
+        _ => None,
+    };
+    fs.truncate(name, good)?;
+    Ok(cut)
+}
+
+fn set_aside(fs: &dyn Fs, name: &str, id: u64, from: u64) -> Result<CutTail> {
+    let bytes = fs.open(name)?.read_all()?;
+    let tail = bytes.get(from as usize..).unwrap_or_default();
+    let used = tail.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    if used == 0 {
+        return Ok(CutTail { offset: from, bytes: 0, kept_as: None });
+    }
+    let kept = format!("{QUARANTINE}/{}.{from}", names::sealed_segment(id));
+    fs.create_dir(QUARANTINE)?;
+    match fs.create(&kept) {
+        Ok(mut file) => {
+            file.append(&tail[..used])?;
+            file.sync()?;
+        }
+        // An earlier recovery was interrupted after this step.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    Ok(CutTail { offset: from, bytes: used as u64, kept_as: Some(kept) })
+}

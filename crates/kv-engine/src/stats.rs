@@ -1,0 +1,122 @@
+//! Counters while running, and the figures a caller gets.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+/// Plain counters, updated without order.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) writes: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) user_bytes: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) sync_us: AtomicU64,
+    pub(crate) sync_max_us: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+    pub(crate) paced_us: AtomicU64,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) flush_bytes: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) trivial_moves: AtomicU64,
+    pub(crate) compaction_read_bytes: AtomicU64,
+    pub(crate) compaction_written_bytes: AtomicU64,
+    pub(crate) expired_dropped: AtomicU64,
+    /// Read counters apart: readers and the writer run on different cores.
+    pub(crate) gets: CachePadded<AtomicU64>,
+    pub(crate) tables_probed: CachePadded<AtomicU64>,
+    pub(crate) scans: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn record_sync(&self, took: Duration) {
+        let us = took.as_micros() as u64;
+        self.syncs.fetch_add(1, Relaxed);
+        self.sync_us.fetch_add(us, Relaxed);
+        self.sync_max_us.fetch_max(us, Relaxed);
+    }
+}
+
+/// What the engine has done since it was opened, and what it holds now.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Stats {
+    /// Keys written: puts and deletes.
+    pub writes: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Groups they were committed in: one write call each.
+    pub groups: u64,
+    /// Bytes of batches, as encoded.
+    pub user_bytes: u64,
+    /// Conditional batches refused.
+    pub conflicts: u64,
+    /// `fdatasync` calls on the log for groups.
+    pub wal_syncs: u64,
+    /// Mean time of one, in microseconds.
+    pub wal_sync_mean_us: u64,
+    /// Longest one, in microseconds.
+    pub wal_sync_max_us: u64,
+    /// Log segments on disk.
+    pub wal_segments: u64,
+    /// Times writers had to wait for a flush.
+    pub stalls: u64,
+    /// Time writers were slowed down for, in microseconds.
+    pub paced_us: u64,
+    /// Memory of all memory tables, in bytes.
+    pub memtable_bytes: u64,
+    /// Entries in the active memory table.
+    pub memtable_entries: u64,
+    /// Memory tables waiting for their flush.
+    pub frozen_memtables: u64,
+    /// Flushes done.
+    pub flushes: u64,
+    /// Bytes of tables they wrote.
+    pub flush_bytes: u64,
+    /// Compactions done, without trivial moves.
+    pub compactions: u64,
+    /// Tables moved down without being rewritten.
+    pub trivial_moves: u64,
+    /// Bytes of tables that compactions read.
+    pub compaction_read_bytes: u64,
+    /// Bytes of tables that compactions wrote.
+    pub compaction_written_bytes: u64,
+    /// Expired entries that compactions dropped.
+    pub expired_dropped: u64,
+    /// Bytes that still have to be rewritten to bring the tree into shape.
+    pub compaction_debt_bytes: u64,
+    /// Point reads.
+    pub gets: u64,
+    /// Tables that were searched for them, filters not counted.
+    pub tables_probed: u64,
+    /// Tables searched per point read.
+    pub tables_per_get: f64,
+    /// Scans begun.
+    pub scans: u64,
+    /// Tables in the tree.
+    pub tables: u64,
+    /// Bytes of tables in the tree.
+    pub table_bytes: u64,
+    /// Newest write that readers see.
+    pub visible_seqno: u64,
+    /// True after a failure that ended writing.
+    pub poisoned: bool,
+}
+
+/// One level of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LevelStats {
+    /// 0 is flush output.
+    pub level: u32,
+    /// Tables in it.
+    pub tables: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Entries in them, deletes included.
+    pub entries: u64,
+    /// Deletes among the entries.
+    pub deletes: u64,
+}

@@ -1,0 +1,109 @@
+//! The one immutable value a reader loads: memory tables and a version.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use kv_compaction::Version;
+use kv_core::{Cursor, FoundEntry, MergeCursor, Result, SeqNo};
+use kv_memtable::Memtable;
+use kv_sstable::{CursorPurpose, KeyHash};
+
+use crate::level_cursor::LevelCursor;
+use crate::live_table::LiveTable;
+use crate::stats::Counters;
+
+/// Everything a reader needs. Replaced as a whole, never changed.
+///
+/// The visible sequence number lives in the active memory table, so a view and
+/// its number cannot come from different moments.
+pub(crate) struct View {
+    pub(crate) active: Arc<Memtable>,
+    /// Frozen memory tables, newest first.
+    pub(crate) frozen: Vec<Arc<Frozen>>,
+    pub(crate) version: Arc<Version<LiveTable>>,
+    /// Every write up to this number is in the version's tables.
+    pub(crate) flushed_through: SeqNo,
+}
+
+/// A memory table that takes no more writes and waits for its flush.
+pub(crate) struct Frozen {
+    pub(crate) memtable: Arc<Memtable>,
+    /// Its newest write.
+    pub(crate) last_seqno: SeqNo,
+    /// The first segment that holds a newer write: those before it can go once
+    /// this memory table is a table.
+    pub(crate) next_segment: u64,
+}
+
+impl View {
+    /// The newest version of `key` that was written up to `at`.
+    ///
+    /// Tables are not asked for the number: whatever a view's tables hold was
+    /// visible before the view was made.
+    pub(crate) fn get(
+        &self,
+        key: &[u8],
+        at: SeqNo,
+        counters: &Counters,
+    ) -> Result<Option<FoundEntry>> {
+        if let Some(found) = self.active.get(key, at) {
+            return Ok(Some(found));
+        }
+        for frozen in &self.frozen {
+            if let Some(found) = frozen.memtable.get(key, at) {
+                return Ok(Some(found));
+            }
+        }
+        if self.version.table_count() == 0 {
+            return Ok(None);
+        }
+        let hash = KeyHash::of(key);
+        let mut probed = 0;
+        let mut result = Ok(None);
+        for live in self.version.candidates(key) {
+            probed += 1;
+            match live.table.get(key, hash) {
+                Ok(None) => {}
+                answer => {
+                    result = answer;
+                    break;
+                }
+            }
+        }
+        counters.tables_probed.fetch_add(probed, Relaxed);
+        result
+    }
+
+    /// When `key` was last written, as far as memory knows; visible or not.
+    pub(crate) fn newest_in_memory(&self, key: &[u8]) -> Option<SeqNo> {
+        self.active
+            .newest_seqno(key)
+            .or_else(|| self.frozen.iter().find_map(|frozen| frozen.memtable.newest_seqno(key)))
+    }
+
+    /// A cursor over every entry of the view, visible or not.
+    pub(crate) fn cursor(&self, purpose: CursorPurpose) -> MergeCursor<Box<dyn Cursor>> {
+        let mut sources: Vec<Box<dyn Cursor>> = vec![Box::new(self.active.cursor())];
+        for frozen in &self.frozen {
+            sources.push(Box::new(frozen.memtable.cursor()));
+        }
+        for (level, tables) in self.version.levels().iter().enumerate() {
+            if level == 0 {
+                sources.extend(
+                    tables
+                        .iter()
+                        .map(|live| -> Box<dyn Cursor> { Box::new(live.table.cursor(purpose)) }),
+                );
+            } else if !tables.is_empty() {
+                sources.push(Box::new(LevelCursor::new(Arc::clone(tables), purpose)));
+            }
+        }
+        MergeCursor::new(sources)
+    }
+
+    /// Memory held by the memory tables, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let frozen: usize = self.frozen.iter().map(|frozen| frozen.memtable.bytes()).sum();
+        (self.active.bytes() + frozen) as u64
+    }
+}

@@ -1,0 +1,71 @@
+//! How the result of a write reaches whoever waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+
+use kv_core::{Result, SeqNo};
+use parking_lot::Mutex;
+
+/// A caller blocked in `write`.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    done: AtomicBool,
+    result: Mutex<Option<Result<SeqNo>>>,
+    thread: Thread,
+}
+
+impl Waiter {
+    /// A waiter for the calling thread.
+    pub(crate) fn new() -> Arc<Waiter> {
+        Arc::new(Waiter {
+            done: AtomicBool::new(false),
+            result: Mutex::new(None),
+            thread: thread::current(),
+        })
+    }
+
+    /// The result, once there is one.
+    pub(crate) fn poll(&self) -> Option<Result<SeqNo>> {
+        self.done
+            .load(Ordering::Acquire)
+            .then(|| self.result.lock().take().expect("the result is stored before done is set"))
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Blocks until woken; may wake early, so poll in a loop.
+    pub(crate) fn park(&self) {
+        if !self.done.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+
+    fn complete(&self, result: Result<SeqNo>) {
+        *self.result.lock() = Some(result);
+        self.done.store(true, Ordering::Release);
+        if self.thread.id() != thread::current().id() {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// Called once with the outcome of a submitted batch.
+pub(crate) type OnDone = Box<dyn FnOnce(Result<SeqNo>) + Send>;
+
+/// Where the outcome of a batch goes.
+pub(crate) enum Completion {
+    Waiter(Arc<Waiter>),
+    Callback(OnDone),
+}
+
+impl Completion {
+    pub(crate) fn complete(self, result: Result<SeqNo>) {
+        match self {
+            Completion::Waiter(waiter) => waiter.complete(result),
+            Completion::Callback(on_done) => on_done(result),
+        }
+    }
+}

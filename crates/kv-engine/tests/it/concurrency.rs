@@ -1,0 +1,126 @@
+//! Threads: readers under writers, groups under a crowd, order in the log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kv_engine::{Durability, Engine, KeyRange, WriteBatch};
+
+use crate::support::{contents, small_threaded};
+
+/// Every batch writes the same number to all keys: any reader that sees two
+/// numbers in one snapshot has seen half a batch.
+#[test]
+fn readers_see_whole_batches_while_tables_are_flushed_and_compacted() {
+    const KEYS: u32 = 40;
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(directory.path(), small_threaded()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut last = 0;
+                while !done.load(Ordering::Acquire) {
+                    let snapshot = engine.snapshot();
+                    let values: Vec<u32> = snapshot
+                        .scan(KeyRange::all())
+                        .map(|entry| entry.unwrap().1)
+                        .map(|value| u32::from_be_bytes((*value).try_into().unwrap()))
+                        .collect();
+                    let Some(&first) = values.first() else { continue };
+                    assert_eq!(values, vec![first; KEYS as usize], "one number in all keys");
+                    assert!(first >= last, "what was seen is not taken back");
+                    let single = snapshot.get(&(KEYS / 2).to_be_bytes()).unwrap().unwrap();
+                    assert_eq!(single, first.to_be_bytes(), "get and scan agree");
+                    last = first;
+                }
+            });
+        }
+        for number in 0..600u32 {
+            let mut batch = WriteBatch::new();
+            for key in 0..KEYS {
+                batch.put(&key.to_be_bytes(), &number.to_be_bytes()).unwrap();
+            }
+            engine.write(batch, Durability::Os).unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
+    let stats = engine.stats();
+    assert!(stats.flushes > 20, "{stats:?}");
+    assert_eq!(contents(&engine).len(), KEYS as usize);
+}
+
+#[test]
+fn twenty_writers_share_syncs() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(directory.path(), small_threaded()).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..20u32 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for index in 0..50u32 {
+                    let mut batch = WriteBatch::new();
+                    batch.put(&(writer * 1000 + index).to_be_bytes(), b"value").unwrap();
+                    let seqno = engine.write(batch, Durability::Sync).unwrap();
+                    assert!(engine.snapshot().seqno() >= seqno, "acknowledged means visible");
+                }
+            });
+        }
+    });
+    let stats = engine.stats();
+    assert_eq!(stats.writes, 1000);
+    assert!(stats.wal_syncs < 700, "{} syncs for 1000 writes", stats.wal_syncs);
+    assert_eq!(contents(&engine).len(), 1000);
+}
+
+#[test]
+fn submitted_batches_are_all_answered_in_order_of_their_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(directory.path(), small_threaded()).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for index in 0..500u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(&index.to_be_bytes(), b"value").unwrap();
+        let durability = match index % 3 {
+            0 => Durability::Sync,
+            1 => Durability::Interval,
+            _ => Durability::Os,
+        };
+        let sender = sender.clone();
+        engine.submit(batch, durability, move |outcome| {
+            sender.send(outcome.unwrap().0).unwrap();
+        });
+    }
+    let mut numbers: Vec<u64> = receiver.iter().take(500).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=500).collect::<Vec<u64>>());
+    engine.close().unwrap();
+}
+
+#[test]
+fn writes_during_close_are_done_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(directory.path(), small_threaded()).unwrap();
+    let acknowledged: u32 = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4u32)
+            .map(|writer| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    (0..u32::MAX)
+                        .take_while(|index| {
+                            engine
+                                .put(&(writer, index).0.to_be_bytes(), &index.to_be_bytes())
+                                .is_ok()
+                        })
+                        .count() as u32
+                })
+            })
+            .collect();
+        while engine.stats().writes < 500 {
+            std::thread::yield_now();
+        }
+        engine.close().unwrap();
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+    });
+    let engine = Engine::open(directory.path(), small_threaded()).unwrap();
+    let survived = engine.recovery_report().last_seqno.0;
+    assert_eq!(survived, u64::from(acknowledged));
+}

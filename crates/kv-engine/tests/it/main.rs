@@ -1,0 +1,9 @@
+//! Tests of the engine as its users see it: on real directories, and on a
+//! simulated disk that can lose power at any operation.
+
+mod basics;
+mod concurrency;
+mod conditional;
+mod crash;
+mod model;
+mod support;
