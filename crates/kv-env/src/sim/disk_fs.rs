@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use kv_core::{Error, Result};
+use parking_lot::MutexGuard;
 
 use crate::fault::Operation;
 use crate::names::Name;
@@ -12,7 +13,7 @@ use crate::ports::{DirEntry, DirLock, Fs, ReadFile, WriteFile};
 use super::Shared;
 use super::directory::{Entry, FileNumber};
 use super::files::{SimFile, SimReadFile, SimWriteFile};
-use super::machine::Machine;
+use super::machine::{Handle, Machine};
 use super::op::{Op, SyncOutcome};
 
 /// The process id that simulated lock files carry.
@@ -24,6 +25,22 @@ const UNLIMITED_BYTES: u64 = 1 << 40;
 #[derive(Debug)]
 pub(super) struct SimFs {
     pub(super) shared: Arc<Shared>,
+}
+
+impl SimFs {
+    /// The machine, if it still runs.
+    fn running(&self, operation: Operation, name: &str) -> Result<MutexGuard<'_, Machine>> {
+        let machine = self.shared.machine.lock();
+        machine.check_running(operation, name)?;
+        Ok(machine)
+    }
+
+    /// The machine, if this call, which changes nothing, is to succeed.
+    fn allowed(&self, operation: Operation, name: &str) -> Result<MutexGuard<'_, Machine>> {
+        let mut machine = self.shared.machine.lock();
+        machine.allow(operation, name)?;
+        Ok(machine)
+    }
 }
 
 fn error(operation: Operation, name: &str, kind: io::ErrorKind) -> Error {
@@ -62,28 +79,28 @@ impl Fs for SimFs {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
-        let mut machine = self.shared.machine.lock();
+        let mut machine = self.running(Operation::Create, name)?;
         check_parent(&machine, Operation::Create, name)?;
         if machine.state().directory().entry(name).is_some() {
             return Err(error(Operation::Create, name, io::ErrorKind::AlreadyExists));
         }
         let file = machine.state().next_file();
         machine.perform(Operation::Create, name, Op::Create { file })?;
-        let writer = Arc::new(());
-        machine.note_writer(file, Arc::downgrade(&writer));
-        Ok(Box::new(SimWriteFile::new(SimFile::new(&self.shared, file, name), writer)))
+        let handle = machine.open(file, Handle::Write);
+        Ok(Box::new(SimWriteFile::new(SimFile::new(&self.shared, file, name, handle))))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
-        let mut machine = self.shared.machine.lock();
-        machine.allow(Operation::Open, name)?;
+        let mut machine = self.allowed(Operation::Open, name)?;
         let file = find(&machine, Operation::Open, name, io::ErrorKind::InvalidInput)?;
         let len = machine.contents(file).len() as u64;
-        Ok(Arc::new(SimReadFile::new(SimFile::new(&self.shared, file, name), len)))
+        let handle = machine.open(file, Handle::Read);
+        Ok(Arc::new(SimReadFile::new(SimFile::new(&self.shared, file, name, handle), len)))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let mut machine = self.shared.machine.lock();
+        let mut machine = self.running(Operation::Rename, from)?;
+        check_parent(&machine, Operation::Rename, from)?;
         check_parent(&machine, Operation::Rename, to)?;
         find(&machine, Operation::Rename, from, io::ErrorKind::IsADirectory)?;
         if machine.state().directory().entry(to) == Some(Entry::Directory) {
@@ -93,13 +110,13 @@ impl Fs for SimFs {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let mut machine = self.shared.machine.lock();
+        let mut machine = self.running(Operation::Remove, name)?;
         find(&machine, Operation::Remove, name, io::ErrorKind::IsADirectory)?;
         machine.perform(Operation::Remove, name, Op::Remove)
     }
 
     fn truncate(&self, name: &str, len: u64) -> Result<()> {
-        let mut machine = self.shared.machine.lock();
+        let mut machine = self.running(Operation::Truncate, name)?;
         let file = find(&machine, Operation::Truncate, name, io::ErrorKind::IsADirectory)?;
         let contents = machine.contents(file);
         if contents.is_sealed() {
@@ -118,7 +135,7 @@ impl Fs for SimFs {
 
     fn create_dir(&self, name: &str) -> Result<()> {
         let name = Name::parse_component(name)?;
-        let mut machine = self.shared.machine.lock();
+        let mut machine = self.running(Operation::CreateDir, name)?;
         match machine.state().directory().entry(name) {
             Some(Entry::Directory) => Ok(()),
             Some(Entry::File(_)) => {
@@ -129,8 +146,7 @@ impl Fs for SimFs {
     }
 
     fn list(&self) -> Result<Vec<DirEntry>> {
-        let mut machine = self.shared.machine.lock();
-        machine.allow(Operation::List, "")?;
+        let machine = self.allowed(Operation::List, "")?;
         let top_level =
             machine.state().directory().live().iter().filter(|(name, _)| !name.contains('/'));
         Ok(top_level
@@ -152,8 +168,7 @@ impl Fs for SimFs {
 
     fn lock(&self, name: &str) -> Result<Box<dyn DirLock>> {
         let name = Name::parse_component(name)?;
-        let mut machine = self.shared.machine.lock();
-        machine.allow(Operation::Lock, name)?;
+        let mut machine = self.allowed(Operation::Lock, name)?;
         if machine.locked.contains(name) {
             let holder_pid = Some(SIM_PROCESS_ID);
             return Err(Error::Locked { path: self.describe(), holder_pid });
@@ -165,21 +180,20 @@ impl Fs for SimFs {
             }
             None => {
                 let file = machine.state().next_file();
-                machine.perform(Operation::Lock, name, Op::Create { file })?;
+                machine.perform(Operation::Create, name, Op::Create { file })?;
                 file
             }
         };
         let text = format!("{SIM_PROCESS_ID}\n");
         let bytes = Machine::bytes(text.as_bytes());
-        machine.perform(Operation::Lock, name, Op::Write { file, offset: 0, bytes })?;
-        machine.perform(Operation::Lock, name, Op::SetLength { file, len: text.len() })?;
+        machine.perform(Operation::Append, name, Op::Write { file, offset: 0, bytes })?;
+        machine.perform(Operation::Truncate, name, Op::SetLength { file, len: text.len() })?;
         machine.locked.insert(name.to_owned());
         Ok(Box::new(SimLock { shared: Arc::clone(&self.shared), name: name.to_owned() }))
     }
 
     fn free_space(&self) -> Result<u64> {
-        let mut machine = self.shared.machine.lock();
-        machine.allow(Operation::FreeSpace, "")?;
+        let machine = self.allowed(Operation::FreeSpace, "")?;
         Ok(machine.capacity.map_or(UNLIMITED_BYTES, |capacity| {
             capacity.saturating_sub(machine.state().used_bytes())
         }))

@@ -9,21 +9,28 @@ use crate::ports::{ReadFile, SyncHandle, WriteFile};
 
 use super::Shared;
 use super::directory::FileNumber;
-use super::machine::Machine;
+use super::machine::{Handle, Machine};
 use super::op::Op;
 use super::random::mix;
 
-/// What both kinds of handle share: which file, and what it was called.
-#[derive(Debug, Clone)]
+/// What all handles share: which file, and what it was called when opened.
+#[derive(Clone)]
 pub(super) struct SimFile {
     shared: Arc<Shared>,
     file: FileNumber,
     name: String,
+    /// Lets the machine know that the file is open.
+    _handle: Arc<Handle>,
 }
 
 impl SimFile {
-    pub(super) fn new(shared: &Arc<Shared>, file: FileNumber, name: &str) -> SimFile {
-        SimFile { shared: Arc::clone(shared), file, name: name.to_owned() }
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        file: FileNumber,
+        name: &str,
+        handle: Arc<Handle>,
+    ) -> SimFile {
+        SimFile { shared: Arc::clone(shared), file, name: name.to_owned(), _handle: handle }
     }
 
     /// Runs `action` on the machine, with the name that the file has now.
@@ -45,13 +52,11 @@ pub(super) struct SimWriteFile {
     position: u64,
     /// Length of the file: the position, or the end of the zeros behind it.
     end: u64,
-    /// Lets the machine know as long as this handle exists.
-    _writer: Arc<()>,
 }
 
 impl SimWriteFile {
-    pub(super) fn new(file: SimFile, writer: Arc<()>) -> SimWriteFile {
-        SimWriteFile { file, position: 0, end: 0, _writer: writer }
+    pub(super) fn new(file: SimFile) -> SimWriteFile {
+        SimWriteFile { file, position: 0, end: 0 }
     }
 }
 
@@ -67,6 +72,9 @@ impl WriteFile for SimWriteFile {
         let file = self.file.file;
         self.file.with(|machine, name| {
             check_not_sealed(machine, file, name)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
             let op =
                 Op::Write { file, offset: self.position as usize, bytes: Machine::bytes(bytes) };
             machine.perform(Operation::Append, name, op)

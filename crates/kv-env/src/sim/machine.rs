@@ -15,7 +15,6 @@ use super::op::{Op, Record, SyncOutcome};
 use super::random::mix;
 use super::state::State;
 
-#[derive(Debug)]
 pub(super) struct Machine {
     pub(super) options: SimOptions,
     pub(super) seed: u64,
@@ -34,8 +33,15 @@ pub(super) struct Machine {
     pub(super) capacity: Option<u64>,
     pub(super) locked: BTreeSet<String>,
     maps: Vec<(FileNumber, Weak<dyn Pinned>)>,
-    writers: Vec<(FileNumber, Weak<()>)>,
+    handles: Vec<(FileNumber, Weak<Handle>)>,
     violations: Vec<String>,
+}
+
+/// Exists as long as a file is open; says what its holder may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handle {
+    Read,
+    Write,
 }
 
 impl Machine {
@@ -56,7 +62,7 @@ impl Machine {
             capacity: None,
             locked: BTreeSet::new(),
             maps: Vec::new(),
-            writers: Vec::new(),
+            handles: Vec::new(),
             violations: Vec::new(),
         }
     }
@@ -103,12 +109,7 @@ impl Machine {
         self.base_op = self.op_count();
         self.log.clear();
         self.replayed = None;
-        let open: BTreeSet<FileNumber> = self
-            .writers
-            .iter()
-            .filter(|(_, handle)| handle.strong_count() > 0)
-            .map(|(file, _)| *file)
-            .collect();
+        let open: BTreeSet<FileNumber> = self.open_handles().map(|(file, _)| file).collect();
         self.live.forget_unreachable(|file| open.contains(&file));
         self.base = self.live.clone();
     }
@@ -122,7 +123,8 @@ impl Machine {
         }
     }
 
-    fn check_running(&self, operation: Operation, name: &str) -> Result<()> {
+    /// Whether the machine still runs.
+    pub(super) fn check_running(&self, operation: Operation, name: &str) -> Result<()> {
         if self.is_stopped {
             let error = std::io::Error::other("the simulated machine has stopped");
             return Err(Error::io(operation.verb(), name, error));
@@ -175,8 +177,7 @@ impl Machine {
 
     /// Remembers a map of `file`, whose bytes must not change from now on.
     pub(super) fn note_map(&mut self, name: &str, file: FileNumber, map: Weak<dyn Pinned>) {
-        let has_writer =
-            self.writers.iter().any(|(open, handle)| *open == file && handle.strong_count() > 0);
+        let has_writer = self.open_handles().any(|open| open == (file, Handle::Write));
         if has_writer && !self.live.contents(file).is_sealed() {
             self.violations.push(format!("{name} was mapped while it was being written"));
         }
@@ -184,10 +185,16 @@ impl Machine {
         self.maps.push((file, map));
     }
 
-    /// Remembers that `file` can be written through `handle`.
-    pub(super) fn note_writer(&mut self, file: FileNumber, handle: Weak<()>) {
-        self.writers.retain(|(_, handle)| handle.strong_count() > 0);
-        self.writers.push((file, handle));
+    /// Opens `file`: it counts as open until the handle is dropped.
+    pub(super) fn open(&mut self, file: FileNumber, kind: Handle) -> Arc<Handle> {
+        let handle = Arc::new(kind);
+        self.handles.retain(|(_, handle)| handle.strong_count() > 0);
+        self.handles.push((file, Arc::downgrade(&handle)));
+        handle
+    }
+
+    fn open_handles(&self) -> impl Iterator<Item = (FileNumber, Handle)> {
+        self.handles.iter().filter_map(|(file, handle)| Some((*file, *handle.upgrade()?)))
     }
 
     fn check_not_mapped(&mut self, number: u64, name: &str, op: &Op) {
@@ -197,8 +204,7 @@ impl Machine {
         }
     }
 
-    /// The contents of the file behind a handle, with the name it has now, or
-    /// had when it was opened.
+    /// The name that a file has now, or `name` if it has none any more.
     pub(super) fn name_of(&self, file: FileNumber, name: &str) -> String {
         if self.live.directory().entry(name) == Some(Entry::File(file)) {
             return name.to_owned();
