@@ -30,12 +30,22 @@
 //!
 //! Invariants: sequence numbers rise with every insert; the visible number
 //! only rises; an entry never changes once inserted.
-#![forbid(unsafe_code)]
 
+mod arena;
 mod cursor;
+mod directory;
 mod memtable;
+mod node;
+mod optimistic_lock;
 mod pool;
+mod sorted_keys;
+mod split;
+mod sync;
+mod tree;
+mod tree_writer;
+mod visible_cursor;
 
 pub use cursor::MemtableCursor;
 pub use memtable::{Memtable, MemtableWriter};
 pub use pool::ArenaPool;
+pub use visible_cursor::VisibleCursor;

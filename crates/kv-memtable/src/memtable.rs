@@ -1,62 +1,76 @@
 //! The table itself: what readers share, and the one writer.
 
-use std::cmp::Reverse;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_skiplist::SkipMap;
-use kv_core::{FoundEntry, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, SeqNo, Value};
+use crossbeam_utils::CachePadded;
+use kv_core::{FoundEntry, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, SeqNo};
 
 use crate::cursor::MemtableCursor;
 use crate::pool::ArenaPool;
-
-/// Orders entries by key, newest version first.
-pub(crate) type VersionKey = (Vec<u8>, Reverse<SeqNo>);
-
-/// Bytes that an entry takes besides its key and value.
-const ENTRY_OVERHEAD_BYTES: usize = 96;
+use crate::tree::Tree;
+use crate::tree_writer::{TreeWriter, Write};
+use crate::visible_cursor::VisibleCursor;
 
 /// An ordered table of entries in memory, shared by its readers.
 pub struct Memtable {
-    pub(crate) entries: SkipMap<VersionKey, (Kind, Value)>,
-    visible: AtomicU64,
-    last: AtomicU64,
-    count: AtomicU64,
+    tree: Arc<Tree>,
+    /// Written once per group of commits, read by every get.
+    visible: CachePadded<AtomicU64>,
+    /// Written by every insert, read by few: kept off the readers' lines.
+    counters: CachePadded<Counters>,
+}
+
+struct Counters {
+    last_seqno: AtomicU64,
+    entries: AtomicU64,
     bytes: AtomicUsize,
 }
 
 impl Memtable {
     /// An empty table whose visible number starts at `visible`, and its writer.
-    pub fn create(_pool: &ArenaPool, visible: SeqNo) -> (Arc<Memtable>, MemtableWriter) {
+    pub fn create(pool: &ArenaPool, visible: SeqNo) -> (Arc<Memtable>, MemtableWriter) {
+        let (tree, tree_writer) = TreeWriter::create(pool);
+        let counters = Counters {
+            last_seqno: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            bytes: AtomicUsize::new(tree_writer.used_bytes()),
+        };
         let table = Arc::new(Memtable {
-            entries: SkipMap::new(),
-            visible: AtomicU64::new(visible.0),
-            last: AtomicU64::new(0),
-            count: AtomicU64::new(0),
-            bytes: AtomicUsize::new(0),
+            tree,
+            visible: CachePadded::new(AtomicU64::new(visible.0)),
+            counters: CachePadded::new(counters),
         });
-        (Arc::clone(&table), MemtableWriter { table })
+        (Arc::clone(&table), MemtableWriter { table, tree_writer })
     }
 
-    /// The newest version of `key` that is not newer than `at`.
+    /// The newest version of `key` that is not newer than `at`. Costs one load
+    /// for each version that is too new.
     pub fn get(&self, key: &[u8], at: SeqNo) -> Option<FoundEntry> {
-        let from: VersionKey = (key.to_vec(), Reverse(at));
-        let found = self.entries.lower_bound(Bound::Included(&from))?;
-        let (found_key, Reverse(seqno)) = found.key();
-        let (kind, value) = found.value();
-        (found_key == key).then(|| FoundEntry { seqno: *seqno, kind: *kind, value: value.clone() })
+        let arena = &self.tree.arena;
+        let found = arena.version_at(self.tree.find(key)?, at)?;
+        let version = arena.version(found);
+        Some(FoundEntry { seqno: version.seqno, kind: version.kind, value: arena.value(found) })
     }
 
     /// The number of the newest write of `key`, published or not.
     pub fn newest_seqno(&self, key: &[u8]) -> Option<SeqNo> {
-        self.get(key, SeqNo::MAX).map(|found| found.seqno)
+        let arena = &self.tree.arena;
+        let key = self.tree.find(key)?;
+        Some(arena.version(arena.newest(key)).seqno)
     }
 
     /// A cursor over all versions of all keys. Entries inserted after its
     /// creation may or may not appear.
     pub fn cursor(self: &Arc<Self>) -> MemtableCursor {
-        MemtableCursor::new(Arc::clone(self))
+        MemtableCursor::new(Arc::clone(&self.tree))
+    }
+
+    /// A cursor over the newest version of each key that is not newer than
+    /// `at`: what a scan at `at` sees, and with [`SeqNo::MAX`] what a flush
+    /// keeps.
+    pub fn visible_cursor(self: &Arc<Self>, at: SeqNo) -> VisibleCursor {
+        VisibleCursor::new(Arc::clone(&self.tree), at)
     }
 
     /// Lets readers see everything up to `seqno`. The visible number only
@@ -72,17 +86,17 @@ impl Memtable {
 
     /// The number of the last insert, published or not; 0 while empty.
     pub fn last_seqno(&self) -> SeqNo {
-        SeqNo(self.last.load(Ordering::Acquire))
+        SeqNo(self.counters.last_seqno.load(Ordering::Acquire))
     }
 
     /// Memory taken by entries and index, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.counters.bytes.load(Ordering::Relaxed)
     }
 
     /// Number of inserts.
     pub fn entries(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.counters.entries.load(Ordering::Relaxed)
     }
 
     /// True before the first insert.
@@ -94,6 +108,7 @@ impl Memtable {
 /// The one place that can insert into a [`Memtable`].
 pub struct MemtableWriter {
     table: Arc<Memtable>,
+    tree_writer: TreeWriter,
 }
 
 impl MemtableWriter {
@@ -104,14 +119,16 @@ impl MemtableWriter {
     /// the key or value is over its limit: the caller has checked both when
     /// the batch was made.
     pub fn insert(&mut self, seqno: SeqNo, kind: Kind, key: &[u8], value: &[u8]) {
-        assert!(seqno > self.table.last_seqno(), "sequence numbers rise");
+        let counters = &self.table.counters;
+        assert!(seqno.0 > counters.last_seqno.load(Ordering::Relaxed), "sequence numbers rise");
         assert!(seqno <= SeqNo::MAX, "sequence numbers have 56 bits");
         assert!(key.len() <= MAX_KEY_BYTES && value.len() <= MAX_VALUE_BYTES, "within the limits");
-        let grown = key.len() + value.len() + ENTRY_OVERHEAD_BYTES;
-        self.table.entries.insert((key.to_vec(), Reverse(seqno)), (kind, Value::copy_of(value)));
-        self.table.bytes.fetch_add(grown, Ordering::Relaxed);
-        self.table.count.fetch_add(1, Ordering::Relaxed);
-        self.table.last.store(seqno.0, Ordering::Release);
+        self.tree_writer.insert(Write { seqno, kind, key, value });
+        // One writer: a plain load and store count without a locked instruction.
+        let entries = counters.entries.load(Ordering::Relaxed) + 1;
+        counters.entries.store(entries, Ordering::Relaxed);
+        counters.bytes.store(self.tree_writer.used_bytes(), Ordering::Relaxed);
+        counters.last_seqno.store(seqno.0, Ordering::Release);
     }
 
     /// The table written to.
