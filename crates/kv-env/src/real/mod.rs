@@ -139,8 +139,11 @@ impl Fs for RealFs {
         if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
             return Err(self.error("rename", from, Errno::ISDIR));
         }
-        rustix::fs::renameat(from_parent, from_leaf, to_parent, to_leaf)
-            .map_err(|errno| self.error("rename", from, errno))?;
+        rustix::fs::renameat(from_parent, from_leaf, to_parent, to_leaf).map_err(|errno| {
+            // What Linux says of a file renamed to the directory it is in.
+            let errno = if errno == Errno::NOTEMPTY { Errno::ISDIR } else { errno };
+            self.error("rename", from, errno)
+        })?;
         self.note_change(from);
         self.note_change(to);
         Ok(())

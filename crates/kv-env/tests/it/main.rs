@@ -1,0 +1,11 @@
+//! Integration tests of the ports: each backend alone, both side by side.
+
+mod agreement;
+mod crash_choices;
+mod crash_data;
+mod crash_directory;
+mod fault_fs;
+mod real_files;
+mod real_lock;
+mod sim_faults;
+mod system;

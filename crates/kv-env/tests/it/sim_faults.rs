@@ -1,0 +1,124 @@
+//! What goes wrong on a simulated disk when it is told to.
+
+use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk};
+
+#[test]
+fn the_op_of_a_number_fails_and_only_that_one() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    let mut file = fs.create("a").unwrap();
+    disk.inject(Fault::new(Failure::NoSpace).at_op(2));
+    file.append(b"one").unwrap();
+    assert!(file.append(b"two").unwrap_err().is_out_of_space());
+    assert_eq!(file.position(), 3);
+    file.append(b"TWO").unwrap();
+    assert_eq!(disk.read_file("a").unwrap(), b"oneTWO");
+    assert_eq!(disk.op_count(), 4, "a failed op has a number too");
+    assert!(disk.history()[2].ends_with("failed"), "{:?}", disk.history());
+}
+
+#[test]
+fn a_failed_append_leaves_any_part_of_its_bytes() {
+    let left: Vec<usize> = (0..50)
+        .map(|seed| {
+            let disk = SimDisk::new(seed);
+            let mut file = disk.fs().create("a").unwrap();
+            disk.inject(Fault::new(Failure::Device).of(Operation::Append));
+            assert!(file.append(&[1; 9]).is_err());
+            disk.read_file("a").unwrap().len()
+        })
+        .collect();
+    assert!(left.contains(&0) && left.contains(&9) && left.iter().any(|len| (1..9).contains(len)));
+}
+
+#[test]
+fn files_of_a_name_fail_and_others_do_not() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    disk.inject(Fault::new(Failure::Device).of(Operation::Read).on("sst_*"));
+    disk.write_file("sst_1.db", b"x");
+    disk.write_file("wal.log", b"x");
+    let table = fs.open("sst_1.db").unwrap();
+    assert!(table.read_at(0, &mut [0; 1]).is_err());
+    fs.open("wal.log").unwrap().read_all().unwrap();
+    // The name that counts is the one that the file has now.
+    fs.rename("wal.log", "sst_2.db").unwrap();
+    assert!(fs.open("sst_2.db").unwrap().read_all().is_err());
+    disk.clear_faults();
+    table.read_all().unwrap();
+}
+
+#[test]
+fn every_kind_of_failure_has_its_error() {
+    for failure in
+        [Failure::Device, Failure::NoSpace, Failure::TooManyOpenFiles, Failure::OutOfMemory]
+    {
+        let disk = SimDisk::new(1);
+        disk.write_file("a", b"x");
+        disk.inject(Fault::new(failure).of(Operation::Map));
+        let error = disk.fs().open("a").unwrap().map().err().unwrap();
+        assert_eq!(error.is_out_of_space(), failure == Failure::NoSpace, "{error}");
+    }
+}
+
+#[test]
+fn a_full_disk_takes_what_fits_and_heals_when_space_is_free() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    disk.set_capacity(Some(1000));
+    let mut log = fs.create("wal.log").unwrap();
+    log.zero_fill(600).unwrap();
+    assert_eq!(fs.free_space().unwrap(), 400);
+    let mut table = fs.create("sst_1.db").unwrap();
+    assert!(table.append(&[1; 500]).unwrap_err().is_out_of_space());
+    assert_eq!(disk.read_file("sst_1.db").unwrap().len(), 400);
+    assert_eq!(fs.free_space().unwrap(), 0);
+    // Overwriting zeros needs no space.
+    log.append(&[2; 600]).unwrap();
+    assert!(log.append(&[2; 1]).unwrap_err().is_out_of_space());
+    fs.remove("sst_1.db").unwrap();
+    log.append(&[2; 1]).unwrap();
+    assert_eq!(fs.free_space().unwrap(), 399);
+}
+
+#[test]
+fn changing_a_mapped_file_is_noticed() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    let mut file = fs.create("sst_1.db").unwrap();
+    file.append(b"x").unwrap();
+    let early = fs.open("sst_1.db").unwrap().map().unwrap();
+    assert_eq!(disk.violations().len(), 1, "it was mapped before it was sealed");
+    file.append(b"y").unwrap();
+    assert_eq!(disk.violations().len(), 2, "{:?}", disk.violations());
+    assert_eq!(early.bytes(), b"x");
+    drop(early);
+
+    file.seal().unwrap();
+    let map = fs.open("sst_1.db").unwrap().map().unwrap();
+    fs.rename("sst_1.db", "sst_2.db").unwrap();
+    fs.remove("sst_2.db").unwrap();
+    assert_eq!(disk.violations().len(), 2, "names may change under a map");
+    assert_eq!(map.bytes(), b"xy");
+
+    disk.write_file("wal.log", b"abc");
+    let map = fs.open("wal.log").unwrap().map().unwrap();
+    fs.truncate("wal.log", 1).unwrap();
+    assert_eq!(disk.violations().len(), 3);
+    drop(map);
+    fs.truncate("wal.log", 0).unwrap();
+    assert_eq!(disk.violations().len(), 3, "the map is gone");
+}
+
+#[test]
+fn a_failed_change_of_a_name_changes_nothing() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    disk.write_file("a", b"x");
+    disk.inject(Fault::new(Failure::Device));
+    assert!(fs.rename("a", "b").is_err() && fs.remove("a").is_err());
+    assert!(fs.create("c").is_err() && fs.create_dir("d").is_err());
+    disk.clear_faults();
+    assert_eq!(fs.list().unwrap().len(), 1);
+    assert_eq!(disk.crash(CrashChoice::All).read_file("a").unwrap(), b"x");
+}
