@@ -51,6 +51,11 @@ impl FrameReader {
         &self.name
     }
 
+    /// The end of the stream, were it to fill the file.
+    pub(crate) fn stream_end(&self) -> Lsn {
+        self.stream_end
+    }
+
     /// The chunk that a [`Located::Chunk`] points into, until the next call.
     pub(crate) fn chunk(&self) -> &[u8] {
         &self.chunk

@@ -1,7 +1,7 @@
 //! Where things stand in a log file.
 //!
 //! ```text
-//! file      0  4096  file header (80 bytes, see kv-core), then zeros
+//! file      0  4096  header (see `header.rs`)
 //!        4096  4096  frame 0
 //!        8192  4096  frame 1, and so on
 //!
@@ -12,14 +12,12 @@
 //!         record or even its header may run on into the following frames
 //! ```
 //!
-//! All numbers are little endian. What was never written is zero: a file
-//! system that shows old bytes of other files behind the prewritten part (ext4
-//! with `data=writeback`) makes a torn tail look like rot there, and the log
-//! is refused rather than cut.
+//! All numbers are little endian. A frame begins with its first byte of the
+//! stream: a log that fills its last frame ends there, without another stamp.
 
 use std::fmt;
 
-/// Size of a frame and of the space of the file header. One page: the unit in
+/// Size of a frame, and of the header before the first. One page: the unit in
 /// which the operating system writes back, so a stamp travels with its bytes.
 pub(crate) const FRAME_BYTES: u64 = 4096;
 
@@ -28,8 +26,6 @@ pub(crate) const STAMP_BYTES: u64 = 16;
 
 /// Bytes of the record stream in one frame.
 pub(crate) const FRAME_DATA_BYTES: u64 = FRAME_BYTES - STAMP_BYTES;
-
-const _: () = assert!(FRAME_BYTES as usize >= kv_core::FILE_HEADER_BYTES);
 
 /// Log sequence number: an offset in the record stream of one log file, in
 /// bytes. The first record starts at 0; stamps and file header do not count.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod frames;
+mod header;
 mod layout;
 mod reader;
 mod record;
@@ -10,8 +11,9 @@ mod synced;
 mod tail;
 mod writer;
 
+pub use header::read_header;
 pub use layout::Lsn;
-pub use reader::{LogReader, Record, SegmentPosition, Tail, read_header};
+pub use reader::{LogReader, Record, SegmentPosition, Tail};
 pub use record::MAX_PAYLOAD_BYTES;
 pub use synced::SyncedPosition;
 pub use writer::LogWriter;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use kv_core::{ChecksumSeed, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
-use kv_env::{Fs, ReadFile};
+use kv_core::{ChecksumSeed, Error, FileHeader, FileKind, Result};
+use kv_env::Fs;
 
 use crate::frames::{FrameReader, Located};
+use crate::header::LogHeader;
 use crate::layout::Lsn;
 use crate::record::{RECORD_HEADER_BYTES, RecordHeader, RecordType};
 use crate::tail::{Suspect, Verdict, classify};
@@ -55,7 +56,7 @@ pub struct Record<'a> {
 /// stands behind a bad record; never more than the file is long.
 pub struct LogReader {
     frames: FrameReader,
-    header: FileHeader,
+    header: LogHeader,
     seed: ChecksumSeed,
     position: SegmentPosition,
     scratch: Vec<u8>,
@@ -68,9 +69,11 @@ pub struct LogReader {
 impl LogReader {
     /// Opens the log file `name`, which must be of `kind`.
     ///
+    /// Drops the file's clean pages first: after a failed sync the cache may
+    /// show records that never reached the device.
+    ///
     /// # Errors
-    /// `Io`; `Corruption` at offset 0 for a damaged or incomplete header, as a
-    /// crash leaves it in a file that was just being created; `Unsupported`.
+    /// As [`read_header`](crate::read_header).
     pub fn open(
         fs: &dyn Fs,
         name: &str,
@@ -78,8 +81,9 @@ impl LogReader {
         position: SegmentPosition,
     ) -> Result<LogReader> {
         let file = fs.open(name)?;
-        let header = header_of(&*file, name, kind)?;
-        let seed = header.seed();
+        file.drop_cache()?;
+        let header = LogHeader::read(&*file, name, kind)?;
+        let seed = header.file.seed();
         Ok(LogReader {
             frames: FrameReader::new(file, name, seed),
             header,
@@ -95,7 +99,7 @@ impl LogReader {
 
     /// Who the file is.
     pub fn header(&self) -> FileHeader {
-        self.header
+        self.header.file
     }
 
     /// The next record, or `None` at the end, of which
@@ -198,7 +202,15 @@ impl LogReader {
         if self.position == SegmentPosition::Sealed {
             return corrupt("a log record is damaged, and a later segment follows".into());
         }
-        match classify(&Suspect { seed: self.seed, bytes: &bytes, start: lsn, header }) {
+        let suspect = Suspect {
+            seed: self.seed,
+            prewritten_bytes: self.header.prewritten_bytes,
+            bytes: &bytes,
+            stream_end: self.frames.stream_end(),
+            start: lsn,
+            header,
+        };
+        match classify(&suspect) {
             Verdict::Torn => {
                 let file_offset = lsn.file_end();
                 let discarded_bytes = base + bytes.len() as u64 - file_offset;
@@ -237,18 +249,4 @@ impl fmt::Debug for LogReader {
             .field("tail", &self.tail)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads just the header of the log file `name`, which must be of `kind`.
-///
-/// # Errors
-/// As [`LogReader::open`].
-pub fn read_header(fs: &dyn Fs, name: &str, kind: FileKind) -> Result<FileHeader> {
-    header_of(&*fs.open(name)?, name, kind)
-}
-
-fn header_of(file: &dyn ReadFile, name: &str, kind: FileKind) -> Result<FileHeader> {
-    let mut bytes = [0; FILE_HEADER_BYTES];
-    let len = file.read_at(0, &mut bytes)?;
-    FileHeader::decode(kind, name, &bytes[..len])
 }

@@ -29,6 +29,9 @@ const _: () = assert!(kv_core::MAX_METADATA_BYTES < MAX_PAYLOAD_BYTES);
 // A stamp's continuation is at most one whole record.
 const _: () = assert!(MAX_PAYLOAD_BYTES + RECORD_HEADER_BYTES <= u32::MAX as usize);
 
+const DATA: u8 = RecordType::Data as u8;
+const END: u8 = RecordType::End as u8;
+
 const NOTHING_CLAIMED: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +106,17 @@ impl RecordHeader {
     /// `Unsupported` for a type or flag of a later version.
     pub(crate) fn record_type(&self, file: &str) -> Result<RecordType> {
         match (self.type_byte, self.flags, self.reserved) {
-            (1, 0, 0) => Ok(RecordType::Data),
-            (2, 0, 0) => Ok(RecordType::End),
+            (DATA, 0, 0) => Ok(RecordType::Data),
+            (END, 0, 0) => Ok(RecordType::End),
             (type_byte, flags, _) => Err(Error::Unsupported {
                 file: file.into(),
                 what: format!("log record of type {type_byte} with flags {flags:#x} is unknown"),
             }),
         }
+    }
+
+    pub(crate) fn is_end_mark(&self) -> bool {
+        self.type_byte == END
     }
 
     /// The end of the stream that this record, standing at `lsn`, proves to

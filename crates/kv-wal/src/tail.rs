@@ -1,7 +1,7 @@
 //! What a record that fails its check means: a torn write or rot.
 //!
-//! A power cut may take away any part of what was not synced, and leaves zeros
-//! in its place. The log is then cut before the first record that was hit, and
+//! A power cut may take away any part of what was not synced, and leaves what
+//! was there before: zeros in the prewritten part of the file. The log is then cut before the first record that was hit, and
 //! nobody who was promised durability misses anything. Damage to anything else
 //! must be reported, for cutting there would lose acknowledged writes in
 //! silence. The decision, for the first bad record of the newest segment:
@@ -10,15 +10,18 @@
 //!    position up to which the log was known durable when it was written. One
 //!    valid carrier behind the bad record with a position behind the bad
 //!    record's start proves rot.
-//! 2. **Is any of it missing?** If not, it was written whole and has changed
-//!    since: rot. Missing means zeros, see [`UNIT_OF_TEAR_BYTES`].
+//! 2. **Can any of it be missing?** If not, it was written whole and has changed
+//!    since: rot. In the prewritten part only zeros can be missing, at the end
+//!    of a [unit of tear](UNIT_OF_TEAR_BYTES); behind it, anything.
 //! 3. Else it is taken for torn.
 //!
-//! So rot passes for a tear only in a record that was the last to be synced,
-//! with nothing written since, and only if it leaves zeros where a tear would.
+//! So rot passes for a tear only in records that were the last to be synced,
+//! with nothing written since, and there only if zeros stand where a tear leaves
+//! them or the file was not prewritten.
 //!
-//! Carriers are looked for at the starts of frames and at the places that
-//! valid headers and stamps point to, never by searching: a payload may hold
+//! Carriers are looked for at the starts of frames, at the places that valid
+//! headers and stamps point to, and in the last bytes of the file, where a
+//! finished log has its end mark; never by searching: a payload may hold
 //! anything, even a copy of a log.
 
 use std::ops::Range;
@@ -50,9 +53,13 @@ const _: () = assert!(FRAME_BYTES.is_multiple_of(UNIT_OF_TEAR_BYTES));
 pub(crate) struct Suspect<'a> {
     /// The seed of the file's checksums.
     pub(crate) seed: ChecksumSeed,
+    /// Where the file stops to be zero if it was not written.
+    pub(crate) prewritten_bytes: u64,
     /// The file from the start of the record's frame to the last byte that is
     /// not zero. What is behind counts as zero.
     pub(crate) bytes: &'a [u8],
+    /// Where the file, zeros included, ends.
+    pub(crate) stream_end: Lsn,
     /// Where the record starts.
     pub(crate) start: Lsn,
     /// Its header, if that is intact and just the payload is bad.
@@ -78,13 +85,18 @@ pub(crate) fn classify(suspect: &Suspect<'_>) -> Verdict {
     if let Some(proof_offset) = suspect.find_proof_of_durability() {
         return Verdict::WasDurable { proof_offset };
     }
-    if suspect.is_part_missing() { Verdict::Torn } else { Verdict::WasWhole }
+    if suspect.may_be_incomplete() { Verdict::Torn } else { Verdict::WasWhole }
 }
 
 impl Suspect<'_> {
     /// Walks the records behind the bad one as far as they can be reached, and
     /// takes a new foothold at each frame where the trail was lost.
     fn find_proof_of_durability(&self) -> Option<u64> {
+        if let Some((lsn, mark)) = self.end_mark()
+            && mark.synced(lsn) > self.start
+        {
+            return Some(lsn.file_offset());
+        }
         let mut next = self.header.map(|header| header.end(self.start));
         let first_frame = self.start.frame();
         let frames = (self.bytes.len() as u64).div_ceil(FRAME_BYTES);
@@ -109,14 +121,15 @@ impl Suspect<'_> {
         None
     }
 
-    /// True if a tear would leave the record as it is: its end and all behind
-    /// it is zero, or the end of one of its lines.
-    fn is_part_missing(&self) -> bool {
+    /// True if a tear would leave the record as it is: with zeros from some
+    /// byte of it to the end of the file, or to the end of a line.
+    fn may_be_incomplete(&self) -> bool {
         let end = match self.header {
             Some(header) => header.end(self.start),
             None => self.start.plus(RECORD_HEADER_BYTES),
         };
-        if Lsn(end.0 - 1).file_offset() >= self.file_offset() + self.bytes.len() as u64 {
+        let last = Lsn(end.0 - 1).file_offset();
+        if last >= self.prewritten_bytes || last >= self.file_offset() + self.bytes.len() as u64 {
             return true;
         }
         let mut at = self.start;
@@ -124,13 +137,23 @@ impl Suspect<'_> {
             let offset = at.file_offset();
             let line_end = (offset / UNIT_OF_TEAR_BYTES + 1) * UNIT_OF_TEAR_BYTES;
             let in_line = (line_end - offset).min(end.0 - at.0);
-            let tail = offset + in_line.saturating_sub(MISSING_END_BYTES);
+            let last = offset + in_line - 1;
+            let tail = last.min(line_end - MISSING_END_BYTES).max(offset);
             if self.is_zero(tail..line_end) {
                 return true;
             }
             at = at.plus(in_line as usize);
         }
         false
+    }
+
+    /// The end mark of a finished log, and where it stands.
+    fn end_mark(&self) -> Option<(Lsn, RecordHeader)> {
+        let lsn = Lsn(self.stream_end.0.checked_sub(RECORD_HEADER_BYTES as u64)?);
+        if lsn <= self.start {
+            return None;
+        }
+        self.header_at(lsn).filter(RecordHeader::is_end_mark).map(|mark| (lsn, mark))
     }
 
     fn stamp(&self, frame: u64) -> Option<FrameStamp> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kv_core::{ChecksumSeed, Error, FileHeader, Result};
 use kv_env::{Fs, SyncHandle, WriteFile};
 
+use crate::header::LogHeader;
 use crate::layout::{FRAME_BYTES, FRAME_DATA_BYTES, Lsn, frame_offset};
 use crate::record::{MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, RecordHeader, RecordType};
 use crate::stamp::FrameStamp;
@@ -43,8 +44,9 @@ impl LogWriter {
     /// `prewritten_bytes` in all, and syncs it. Syncing the directory is left
     /// to the caller.
     ///
-    /// A sync of a prewritten part is cheaper, for it changes no metadata. The
-    /// log may grow beyond it.
+    /// A sync of a prewritten part is cheaper, for it changes no metadata; and
+    /// there the reader can tell rot in the record that was synced last from a
+    /// torn write. The log may grow beyond it.
     ///
     /// # Errors
     /// `Io`; what was created is left behind for the caller to remove.
@@ -55,9 +57,7 @@ impl LogWriter {
         prewritten_bytes: u64,
     ) -> Result<LogWriter> {
         let mut file = fs.create(name)?;
-        let mut first = header.encode().to_vec();
-        first.resize(FRAME_BYTES as usize, 0);
-        file.append(&first)?;
+        file.append(&LogHeader { file: header, prewritten_bytes }.encode())?;
         if prewritten_bytes > FRAME_BYTES {
             file.zero_fill(prewritten_bytes)?;
         }

@@ -1,0 +1,150 @@
+//! What the writer asks of its file, and what it does after a failure.
+
+use std::sync::Arc;
+
+use kv_core::Error;
+use kv_env::{Failure, Fault, FaultFs, Operation, SimDisk};
+use kv_wal::{LogReader, LogWriter, Lsn, MAX_PAYLOAD_BYTES, SegmentPosition, Tail, read_header};
+
+use crate::support::{NAME, create, header, read_disk, text};
+
+fn counting() -> (Arc<FaultFs>, LogWriter) {
+    let fs = Arc::new(FaultFs::new(SimDisk::new(0).fs()));
+    let log = LogWriter::create(&*fs, NAME, header(), 1 << 20).unwrap();
+    (fs, log)
+}
+
+#[test]
+fn a_group_is_one_write() {
+    let (fs, mut log) = counting();
+    let before = fs.count(Operation::Append);
+    for record in 0..300 {
+        log.append(&text(record, 120)).unwrap();
+    }
+    assert_eq!(fs.count(Operation::Append), before);
+    log.flush().unwrap();
+    assert_eq!(fs.count(Operation::Append), before + 1);
+    log.flush().unwrap();
+    assert_eq!(fs.count(Operation::Append), before + 1, "nothing to write");
+}
+
+#[test]
+fn a_sync_with_nothing_new_is_free() {
+    let (fs, mut log) = counting();
+    let before = fs.count(Operation::Sync);
+    log.sync().unwrap();
+    assert_eq!(fs.count(Operation::Sync), before);
+    log.append(b"a").unwrap();
+    log.sync().unwrap();
+    log.sync().unwrap();
+    assert_eq!(fs.count(Operation::Sync), before + 1);
+    assert_eq!(log.synced_position().get(), log.end());
+}
+
+#[test]
+fn flushed_and_synced_follow_the_end() {
+    let (_, mut log) = counting();
+    let first = log.append(b"a").unwrap();
+    assert_eq!((log.end(), log.flushed()), (first, Lsn::START));
+    log.flush().unwrap();
+    assert_eq!(log.flushed(), first);
+    let synced = log.synced_position();
+    log.sync_handle().sync().unwrap();
+    synced.advance(first);
+    synced.advance(Lsn::START);
+    assert_eq!(log.synced_position().get(), first, "it never moves back");
+}
+
+#[test]
+fn every_failed_call_poisons_the_writer() {
+    for operation in [Operation::Append, Operation::Sync] {
+        let (fs, mut log) = counting();
+        log.append(b"good").unwrap();
+        log.sync().unwrap();
+        log.append(b"bad").unwrap();
+        fs.inject(Fault::new(Failure::NoSpace).of(operation).times(1));
+        let error = log.sync().unwrap_err();
+        assert!(error.is_out_of_space(), "{error}");
+        let synced = log.synced_position().get();
+        let calls = (fs.count(Operation::Append), fs.count(Operation::Sync));
+        for result in [log.append(b"x").map(|_| ()), log.flush(), log.sync(), log.mark_end()] {
+            assert!(matches!(result, Err(Error::Poisoned { .. })), "{result:?}");
+        }
+        assert_eq!(log.synced_position().get(), synced);
+        assert!(matches!(log.finish(), Err(Error::Poisoned { .. })));
+        assert_eq!(
+            (fs.count(Operation::Append), fs.count(Operation::Sync)),
+            calls,
+            "a failed call is never repeated"
+        );
+    }
+}
+
+#[test]
+fn what_failed_to_be_created_is_an_error() {
+    for operation in [Operation::Create, Operation::Append, Operation::ZeroFill, Operation::Sync] {
+        let fs = FaultFs::new(SimDisk::new(0).fs());
+        fs.inject(Fault::new(Failure::Device).of(operation));
+        assert!(LogWriter::create(&fs, NAME, header(), 8192).is_err(), "{operation:?}");
+    }
+}
+
+#[test]
+fn nothing_goes_behind_the_end_mark() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 1 << 16);
+    log.append(b"last").unwrap();
+    log.mark_end().unwrap();
+    assert!(matches!(log.append(b"late"), Err(Error::InvalidArgument(_))));
+    assert!(matches!(log.mark_end(), Err(Error::InvalidArgument(_))));
+    log.sync().unwrap();
+    // Marked and synced, its successor may go ahead before it is sealed.
+    let reading = read_disk(&disk, SegmentPosition::Sealed);
+    assert!(matches!(reading.end, Ok(Tail::EndMark)));
+    log.finish().unwrap();
+    let reading = read_disk(&disk, SegmentPosition::Sealed);
+    assert!(matches!(reading.end, Ok(Tail::EndMark)));
+    assert_eq!(reading.records, [b"last"]);
+}
+
+#[test]
+fn a_payload_over_the_limit_has_no_effect() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    // Pages of a zeroed allocation that nobody reads cost nothing.
+    let error = log.append(&vec![0; MAX_PAYLOAD_BYTES + 1]).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    assert_eq!(log.end(), Lsn::START);
+    log.append(b"fits").unwrap();
+    log.finish().unwrap();
+    assert_eq!(read_disk(&disk, SegmentPosition::Sealed).records, [b"fits"]);
+}
+
+#[test]
+fn the_header_can_be_read_alone_and_its_kind_counts() {
+    let disk = SimDisk::new(0);
+    let _log = create(&disk, 0);
+    assert_eq!(read_header(&*disk.fs(), NAME, header().kind).unwrap(), header());
+    let other = kv_core::FileKind::Manifest;
+    for result in [
+        read_header(&*disk.fs(), NAME, other).map(|_| ()),
+        LogReader::open(&*disk.fs(), NAME, other, SegmentPosition::Last).map(|_| ()),
+    ] {
+        assert!(matches!(result, Err(Error::Corruption { offset: 0, .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn a_read_error_is_no_end_of_the_log() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    log.append(&text(0, 1 << 20)).unwrap();
+    log.finish().unwrap();
+    let mut reader =
+        LogReader::open(&*disk.fs(), NAME, header().kind, SegmentPosition::Last).unwrap();
+    disk.inject(Fault::new(Failure::Device).of(Operation::Read).after(2));
+    for _ in 0..2 {
+        assert!(matches!(reader.next_record(), Err(Error::Io { .. })));
+        assert_eq!(reader.tail(), None);
+    }
+}
