@@ -45,7 +45,7 @@ impl Default for TableOptions {
     fn default() -> TableOptions {
         TableOptions {
             block_bytes: 4096,
-            restart_interval: 8,
+            restart_interval: 16,
             compression: Compression::None,
             filter_bits_per_key: 10,
             sync_every_bytes: 1 << 20,

@@ -2,7 +2,7 @@
 
 use kv_core::{Kind, MAX_VARINT_BYTES, SeqNo, put_varint, varint_len};
 
-use super::{BLOCK_VERSION, KIND_BITS, TAIL_BYTES};
+use super::{BLOCK_VERSION, KIND_BITS, SLOT_BYTES, TAIL_BYTES};
 use crate::key_hash::KeyHash;
 use crate::options::MAX_BLOCK_BYTES;
 use crate::prefix::common_prefix_len;
@@ -13,7 +13,7 @@ use crate::prefix::common_prefix_len;
 pub(crate) struct BlockBuilder {
     interval: usize,
     bytes: Vec<u8>,
-    groups: Vec<u16>,
+    offsets: Vec<u16>,
     tags: Vec<u8>,
     group_key: Vec<u8>,
 }
@@ -24,7 +24,7 @@ impl BlockBuilder {
         BlockBuilder {
             interval,
             bytes: Vec::new(),
-            groups: Vec::new(),
+            offsets: Vec::new(),
             tags: Vec::new(),
             group_key: Vec::new(),
         }
@@ -36,14 +36,13 @@ impl BlockBuilder {
 
     /// Size of the block if it were finished now.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.len() + 2 * self.groups.len() + self.tags.len() + TAIL_BYTES
+        self.bytes.len() + SLOT_BYTES * self.tags.len() + TAIL_BYTES
     }
 
     /// The most that an entry can add to the block.
     pub(crate) fn entry_size_bound(key: &[u8], value_len: usize) -> usize {
         let sizes = 2 * varint_len(key.len() as u64) + varint_len((value_len as u64) << KIND_BITS);
-        let group_and_tag = 2 + 1;
-        sizes + MAX_VARINT_BYTES + key.len() + value_len + group_and_tag
+        sizes + MAX_VARINT_BYTES + key.len() + value_len + SLOT_BYTES
     }
 
     /// Appends an entry; its key is above all before.
@@ -72,12 +71,12 @@ impl BlockBuilder {
         assert!(self.bytes.len() < MAX_BLOCK_BYTES, "entries start below the block limit");
         let mut shared = 0;
         if self.tags.len().is_multiple_of(self.interval) {
-            self.groups.push(self.bytes.len() as u16);
             self.group_key.clear();
             self.group_key.extend_from_slice(key);
         } else {
             shared = common_prefix_len(&self.group_key, key);
         }
+        self.offsets.push(self.bytes.len() as u16);
         self.tags.push(hash.tag());
         put_varint(&mut self.bytes, shared as u64);
         put_varint(&mut self.bytes, (key.len() - shared) as u64);
@@ -88,12 +87,7 @@ impl BlockBuilder {
 
     /// The finished block; [`clear`](BlockBuilder::clear) starts the next.
     pub(crate) fn finish(&mut self) -> &[u8] {
-        let entries_len = self.bytes.len();
         self.append_tail();
-        debug_assert_eq!(
-            self.bytes.len(),
-            entries_len + 2 * self.groups.len() + self.tags.len() + TAIL_BYTES
-        );
         &self.bytes
     }
 
@@ -109,14 +103,14 @@ impl BlockBuilder {
     /// Forgets the entries, keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.groups.clear();
+        self.offsets.clear();
         self.tags.clear();
         self.group_key.clear();
     }
 
     fn append_tail(&mut self) {
-        for group in &self.groups {
-            self.bytes.extend_from_slice(&group.to_le_bytes());
+        for offset in &self.offsets {
+            self.bytes.extend_from_slice(&offset.to_le_bytes());
         }
         self.bytes.extend_from_slice(&self.tags);
         self.bytes.extend_from_slice(&(self.tags.len() as u16).to_le_bytes());

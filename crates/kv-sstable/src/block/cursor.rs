@@ -1,7 +1,7 @@
 //! A position in a data block.
 
 use super::entry::Entry;
-use super::view::{BlockView, Group};
+use super::view::BlockView;
 use crate::defect::Defect;
 
 /// Stands at an entry of a block, or at none.
@@ -12,12 +12,10 @@ use crate::defect::Defect;
 #[derive(Debug, Default)]
 pub(crate) struct BlockCursor {
     entry: Option<Entry>,
+    number: usize,
+    /// Entries of this group before the current one.
+    number_in_group: usize,
     key: Vec<u8>,
-    group_number: usize,
-    group: Group,
-    /// Starts of the entries of `group_number`; empty unless the cursor moved
-    /// backwards in this group.
-    group_entries: Vec<usize>,
 }
 
 impl BlockCursor {
@@ -40,125 +38,78 @@ impl BlockCursor {
 
     /// To the first entry.
     pub(crate) fn seek_to_first(&mut self, block: BlockView<'_>) -> Result<(), Defect> {
-        self.enter_group(block, 0)
+        self.stand_at(block, 0)
     }
 
     /// To the last entry.
     pub(crate) fn seek_to_last(&mut self, block: BlockView<'_>) -> Result<(), Defect> {
-        self.enter_group_at_end(block, block.group_count() - 1)
+        self.stand_at(block, block.count() - 1)
     }
 
     /// To the first entry with a key `>= key`, or to none.
     pub(crate) fn seek(&mut self, block: BlockView<'_>, key: &[u8]) -> Result<(), Defect> {
-        let below = block.groups_below(key)?;
-        self.enter_group(block, below.saturating_sub(1))?;
-        while self.entry.is_some() && self.key.as_slice() < key {
-            self.next(block)?;
-        }
-        Ok(())
+        self.entry = None;
+        let below = block.lower_bound(key)?;
+        if below == block.count() { Ok(()) } else { self.stand_at(block, below) }
     }
 
     /// To the last entry with a key `< key`, or to none.
     pub(crate) fn seek_before(&mut self, block: BlockView<'_>, key: &[u8]) -> Result<(), Defect> {
-        let below = block.groups_below(key)?;
-        if below == 0 {
-            self.clear();
-            return Ok(());
+        self.entry = None;
+        match block.lower_bound(key)?.checked_sub(1) {
+            Some(last_below) => self.stand_at(block, last_below),
+            None => Ok(()),
         }
-        self.enter_group_at_end(block, below - 1)?;
-        while self.entry.is_some() && self.key.as_slice() >= key {
-            self.prev(block)?;
-        }
-        Ok(())
     }
 
     /// To the next entry, or to none behind the last.
     #[inline]
     pub(crate) fn next(&mut self, block: BlockView<'_>) -> Result<(), Defect> {
         let Some(current) = self.entry.take() else { return Ok(()) };
-        if current.end == self.group.end {
-            let next_group = self.group_number + 1;
-            if next_group == block.group_count() {
-                return Ok(());
-            }
-            return self.enter_group(block, next_group);
+        let number = self.number + 1;
+        if number == block.count() {
+            return Ok(());
         }
-        let entry = block.entry(self.group, current.end)?;
+        let entry = block.entry(number)?;
         // `key` starts with this much of the first key of the group.
-        let is_first = current.start == self.group.start;
-        let most_shared = if is_first { self.key.len() } else { current.shared };
+        let (number_in_group, most_shared) = if self.number_in_group + 1 == block.interval() {
+            (0, 0)
+        } else if self.number_in_group == 0 {
+            (1, self.key.len())
+        } else {
+            (self.number_in_group + 1, current.shared)
+        };
         if entry.shared > most_shared {
             return Err(Defect::Damaged("a key shares more than its group has"));
         }
         self.key.truncate(entry.shared);
-        self.key.extend_from_slice(entry.suffix(block.bytes()));
+        self.key.extend_from_slice(entry.suffix(block.entries()));
+        self.number = number;
+        self.number_in_group = number_in_group;
         self.entry = Some(entry);
         Ok(())
     }
 
     /// To the previous entry, or to none before the first.
     pub(crate) fn prev(&mut self, block: BlockView<'_>) -> Result<(), Defect> {
-        let Some(current) = self.entry.take() else { return Ok(()) };
-        if current.start == self.group.start {
-            if self.group_number == 0 {
-                return Ok(());
-            }
-            return self.enter_group_at_end(block, self.group_number - 1);
+        if self.entry.take().is_none() || self.number == 0 {
+            return Ok(());
         }
-        if self.group_entries.is_empty() {
-            self.list_group(block)?;
-        }
-        let index = self.group_entries.partition_point(|start| *start < current.start);
-        let Some(previous) = index.checked_sub(1) else {
-            return Err(Defect::Damaged("the entries of a group are out of order"));
-        };
-        self.stand_at(block, self.group_entries[previous])
+        self.stand_at(block, self.number - 1)
     }
 
-    /// To the first entry of a group.
-    fn enter_group(&mut self, block: BlockView<'_>, number: usize) -> Result<(), Defect> {
+    fn stand_at(&mut self, block: BlockView<'_>, number: usize) -> Result<(), Defect> {
         self.entry = None;
-        let group = block.group(number)?;
-        let first = block.first_entry(group)?;
-        self.group_number = number;
-        self.group = group;
-        self.group_entries.clear();
-        self.key.clear();
-        self.key.extend_from_slice(first.suffix(block.bytes()));
-        self.entry = Some(first);
-        Ok(())
-    }
-
-    /// To the last entry of a group.
-    fn enter_group_at_end(&mut self, block: BlockView<'_>, number: usize) -> Result<(), Defect> {
-        self.entry = None;
-        self.group = block.group(number)?;
-        self.group_number = number;
-        self.list_group(block)?;
-        let last = self.group_entries[self.group_entries.len() - 1];
-        self.stand_at(block, last)
-    }
-
-    fn list_group(&mut self, block: BlockView<'_>) -> Result<(), Defect> {
-        self.group_entries.clear();
-        let mut start = self.group.start;
-        while start < self.group.end {
-            self.group_entries.push(start);
-            start = block.entry(self.group, start)?.end;
-        }
-        Ok(())
-    }
-
-    fn stand_at(&mut self, block: BlockView<'_>, start: usize) -> Result<(), Defect> {
-        let first = block.first_entry(self.group)?;
-        let entry = block.entry(self.group, start)?;
-        let group_key = first.suffix(block.bytes());
-        let Some(shared) = group_key.get(..entry.shared) else {
+        let entry = block.entry(number)?;
+        let group_start = block.group_start(number);
+        let Some(shared) = block.group_key(group_start)?.get(..entry.shared) else {
             return Err(Defect::Damaged("a key shares more than its group has"));
         };
         self.key.clear();
         self.key.extend_from_slice(shared);
-        self.key.extend_from_slice(entry.suffix(block.bytes()));
+        self.key.extend_from_slice(entry.suffix(block.entries()));
+        self.number = number;
+        self.number_in_group = number - group_start;
         self.entry = Some(entry);
         Ok(())
     }

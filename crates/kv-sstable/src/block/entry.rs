@@ -1,30 +1,29 @@
 //! One entry of a data block.
 
-use kv_core::{Decoder, Kind, MAX_KEY_BYTES, SeqNo};
+use kv_core::{Kind, MAX_KEY_BYTES, SeqNo};
 
 use super::KIND_BITS;
+use super::varint::take_varint;
 use crate::defect::Defect;
 
 /// Where the parts of an entry lie in its block. Every range was checked
-/// against the end of the entry's group.
+/// against the end of the entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    /// Offset of the entry.
-    pub(crate) start: usize,
     /// Bytes of the key taken from the first key of the group.
     pub(crate) shared: usize,
     /// Offset of the rest of the key.
     pub(crate) suffix_start: usize,
     /// Offset of the value: the end of the key.
     pub(crate) value_start: usize,
-    /// Offset behind the value: the next entry.
+    /// Offset behind the value.
     pub(crate) end: usize,
     pub(crate) seqno: SeqNo,
     pub(crate) kind: Kind,
 }
 
 impl Entry {
-    /// Decodes the entry at `start`; `bytes` ends where its group does.
+    /// Decodes the entry at `start`; `bytes` ends where the entries do.
     #[inline]
     pub(crate) fn decode(bytes: &[u8], start: usize) -> Result<Entry, Defect> {
         let mut at = start;
@@ -43,7 +42,7 @@ impl Entry {
         let kind = (size & ((1 << KIND_BITS) - 1)) as u8;
         let left = (bytes.len() - at) as u64;
         if suffix > left || value_len > left - suffix {
-            return Err(Defect::Damaged("an entry reaches beyond its group"));
+            return Err(Defect::Damaged("an entry reaches beyond the entries"));
         }
         let Some(kind) = Kind::from_byte(kind) else {
             return Err(Defect::Unknown("entry kind", u64::from(kind)));
@@ -53,7 +52,6 @@ impl Entry {
         }
         let value_start = at + suffix as usize;
         Ok(Entry {
-            start,
             shared: shared as usize,
             suffix_start: at,
             value_start,
@@ -73,28 +71,5 @@ impl Entry {
     #[inline]
     pub(crate) fn value_len(&self) -> usize {
         self.end - self.value_start
-    }
-}
-
-/// Takes a varint at `*at`. One and two bytes, which nearly all are, go
-/// without a loop.
-#[inline]
-fn take_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let rest = bytes.get(*at..)?;
-    match *rest {
-        [low, ..] if low < 0x80 => {
-            *at += 1;
-            Some(u64::from(low))
-        }
-        [low, high @ 1..0x80, ..] => {
-            *at += 2;
-            Some(u64::from(low & 0x7f) | u64::from(high) << 7)
-        }
-        _ => {
-            let mut decoder = Decoder::new(rest);
-            let value = decoder.varint();
-            *at += decoder.offset();
-            value
-        }
     }
 }

@@ -1,18 +1,19 @@
 //! Reads one data block in place.
 
+use std::cmp::Ordering;
+
 use super::entry::Entry;
-use super::{BLOCK_VERSION, TAIL_BYTES};
+use super::{BLOCK_VERSION, SLOT_BYTES, TAIL_BYTES};
 use crate::defect::Defect;
+use crate::prefix::common_prefix_len;
 
 /// Where the parts of a block lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockLayout {
-    /// End of the entries and start of the group offsets.
+    /// End of the entries and start of their offsets.
     entries_end: usize,
-    tags_start: usize,
-    tags_end: usize,
+    count: usize,
     interval: usize,
-    group_count: usize,
 }
 
 impl BlockLayout {
@@ -28,39 +29,32 @@ impl BlockLayout {
             return Err(Defect::Unknown("block version", u64::from(version)));
         }
         let count = usize::from(u16::from_le_bytes([count_low, count_high]));
-        let interval = usize::from(interval);
         if count == 0 || interval == 0 {
             return Err(Defect::Damaged("the block has no entries"));
         }
-        // Both fit 32 bits, whose division is several times faster.
-        let group_count = (count as u32).div_ceil(interval as u32) as usize;
-        let tags_end = rest.len();
-        let Some(entries_end) = tags_end.checked_sub(count + 2 * group_count) else {
+        let Some(entries_end) = rest.len().checked_sub(SLOT_BYTES * count) else {
             return Err(Defect::Damaged("the block has less room than its entry count needs"));
         };
-        let tags_start = tags_end - count;
-        Ok(BlockLayout { entries_end, tags_start, tags_end, interval, group_count })
+        Ok(BlockLayout { entries_end, count, interval: usize::from(interval) })
     }
 
     /// Joins the layout with the bytes it was decoded from.
     #[inline]
     pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> BlockView<'a> {
-        BlockView { bytes, layout: *self }
+        let (entries, rest) = bytes.split_at(self.entries_end);
+        let (offsets, rest) = rest.split_at(2 * self.count);
+        let (tags, _) = rest.split_at(self.count);
+        BlockView { entries, offsets: offsets.as_chunks().0, tags, interval: self.interval }
     }
 }
 
-/// The entries between two offsets share the key of the first.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Group {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-/// A block and its layout.
+/// A block, taken apart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockView<'a> {
-    bytes: &'a [u8],
-    layout: BlockLayout,
+    entries: &'a [u8],
+    offsets: &'a [[u8; 2]],
+    tags: &'a [u8],
+    interval: usize,
 }
 
 impl<'a> BlockView<'a> {
@@ -69,69 +63,74 @@ impl<'a> BlockView<'a> {
         Ok(BlockLayout::decode(bytes)?.view(bytes))
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// The number of entries, at least one.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.tags.len()
     }
 
-    pub(crate) fn group_count(&self) -> usize {
-        self.layout.group_count
+    /// How many entries share a prefix.
+    #[inline]
+    pub(crate) fn interval(&self) -> usize {
+        self.interval
+    }
+
+    /// The bytes that the ranges of an [`Entry`] refer to.
+    #[inline]
+    pub(crate) fn entries(&self) -> &'a [u8] {
+        self.entries
     }
 
     /// The tag of each entry.
     pub(crate) fn tags(&self) -> &'a [u8] {
-        &self.bytes[self.layout.tags_start..self.layout.tags_end]
+        self.tags
     }
 
-    /// The extent of a group; never empty, always among the entries.
+    /// Where entry `number` starts.
     #[inline]
-    pub(crate) fn group(&self, number: usize) -> Result<Group, Defect> {
-        let start = self.group_start(number);
-        let end = if number + 1 < self.layout.group_count {
-            self.group_start(number + 1)
-        } else {
-            self.layout.entries_end
-        };
-        if start >= end || end > self.layout.entries_end {
-            return Err(Defect::Damaged("the groups of the block are out of order"));
-        }
-        Ok(Group { start, end })
+    pub(crate) fn offset(&self, number: usize) -> usize {
+        usize::from(u16::from_le_bytes(self.offsets[number]))
     }
 
+    /// Entry `number`.
     #[inline]
-    fn group_start(&self, number: usize) -> usize {
-        let at = self.layout.entries_end + 2 * number;
-        usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
+    pub(crate) fn entry(&self, number: usize) -> Result<Entry, Defect> {
+        Entry::decode(self.entries, self.offset(number))
     }
 
-    /// The entry at `start` of `group`.
+    /// The number of the first entry of the group of entry `number`.
     #[inline]
-    pub(crate) fn entry(&self, group: Group, start: usize) -> Result<Entry, Defect> {
-        Entry::decode(&self.bytes[..group.end], start)
+    pub(crate) fn group_start(&self, number: usize) -> usize {
+        // Both fit 32 bits, whose division is several times faster.
+        number - (number as u32 % self.interval as u32) as usize
     }
 
-    /// The first entry of a group, which stores its whole key.
+    /// The key of the first entry of a group, which is stored whole.
     #[inline]
-    pub(crate) fn first_entry(&self, group: Group) -> Result<Entry, Defect> {
-        let entry = self.entry(group, group.start)?;
+    pub(crate) fn group_key(&self, number: usize) -> Result<&'a [u8], Defect> {
+        let entry = self.entry(number)?;
         if entry.shared != 0 {
             return Err(Defect::Damaged("the first key of a group is not whole"));
         }
-        Ok(entry)
+        Ok(entry.suffix(self.entries))
     }
 
-    /// How many groups start with a key below `key`.
-    pub(crate) fn groups_below(&self, key: &[u8]) -> Result<usize, Defect> {
-        let (mut low, mut high) = (0, self.layout.group_count);
-        while low < high {
-            let middle = low.midpoint(high);
-            let first = self.first_entry(self.group(middle)?)?;
-            if first.suffix(self.bytes) < key {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
+    /// How many entries have a key below `key`.
+    pub(crate) fn lower_bound(&self, key: &[u8]) -> Result<usize, Defect> {
+        let group_count = self.count().div_ceil(self.interval);
+        let groups_below =
+            partition(0, group_count, |group| Ok(self.group_key(group * self.interval)? < key))?;
+        let Some(group) = groups_below.checked_sub(1) else { return Ok(0) };
+        let start = group * self.interval;
+        let end = self.count().min(start + self.interval);
+        let shared_with_key = common_prefix_len(self.group_key(start)?, key);
+        partition(start + 1, end, |number| {
+            let entry = self.entry(number)?;
+            // The first key of the group is below `key`: an entry that shares
+            // more with it than `key` does is below `key` too.
+            Ok(entry.shared > shared_with_key
+                || entry.suffix(self.entries).cmp(&key[entry.shared..]) == Ordering::Less)
+        })
     }
 
     /// Finds the entry of exactly `key`, whose hash has the low byte `tag`.
@@ -140,7 +139,7 @@ impl<'a> BlockView<'a> {
         const LOW_BITS: u64 = u64::from_le_bytes([0x01; 8]);
         const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
         let pattern = LOW_BITS * u64::from(tag);
-        let (words, rest) = self.tags().as_chunks::<8>();
+        let (words, rest) = self.tags.as_chunks::<8>();
         for (index, word) in words.iter().enumerate() {
             // The high bit of each byte that equals the tag, and now and then
             // of one above it: the key is compared anyway.
@@ -165,22 +164,35 @@ impl<'a> BlockView<'a> {
     }
 
     /// Entry `number` of the block if its key is `key`.
+    #[inline]
     fn entry_if_key(&self, number: usize, key: &[u8]) -> Result<Option<Entry>, Defect> {
-        let (number, interval) = (number as u32, self.layout.interval as u32);
-        let group = self.group((number / interval) as usize)?;
-        let first = self.first_entry(group)?;
-        let group_key = first.suffix(self.bytes);
-        let mut entry = first;
-        for _ in 0..number % interval {
-            entry = self.entry(group, entry.end)?;
-        }
-        let Some(shared_key) = group_key.get(..entry.shared) else {
-            return Err(Defect::Damaged("a key shares more than its group has"));
-        };
+        let entry = self.entry(number)?;
         let Some((shared, suffix)) = key.split_at_checked(entry.shared) else {
             return Ok(None);
         };
-        let is_equal = suffix == entry.suffix(self.bytes) && shared == shared_key;
+        if suffix != entry.suffix(self.entries) {
+            return Ok(None);
+        }
+        let group_key = self.group_key(self.group_start(number))?;
+        let is_equal = group_key.get(..shared.len()) == Some(shared);
         Ok(is_equal.then_some(entry))
     }
+}
+
+/// The first number in `low..high` for which `is_below` is false.
+#[inline]
+fn partition(
+    mut low: usize,
+    mut high: usize,
+    mut is_below: impl FnMut(usize) -> Result<bool, Defect>,
+) -> Result<usize, Defect> {
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_below(middle)? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
