@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::{self, BenchOptions};
 use crate::blackbox::{self, BlackboxOptions};
 use crate::ci;
 use crate::demo::{self, DemoOptions};
@@ -26,6 +27,8 @@ enum Tool {
     Ci,
     /// Show the whole store at work: log, tables, compaction, kill -9, recovery
     Demo(DemoOptions),
+    /// Measure the engine: table on screen, JSON and SVG files
+    Bench(BenchOptions),
     /// Drive the real server with redis-cli, redis-benchmark and redis-py
     Blackbox(BlackboxOptions),
 }
@@ -46,6 +49,7 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Tidy => tidy::run(),
         Tool::Ci => ci::run(),
         Tool::Demo(options) => demo::run(options),
+        Tool::Bench(options) => bench::run(&options),
         Tool::Blackbox(options) => blackbox::run(&options),
     }
 }

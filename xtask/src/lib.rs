@@ -5,6 +5,7 @@
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod blackbox;
 mod ci;
 mod cli;

@@ -41,14 +41,15 @@ fn ask<T: DeserializeOwned>(client: &mut Client, command: &str) -> Outcome<T> {
     })
 }
 
-/// A list of names and values is a map, as RESP2 writes maps.
+/// A text that is JSON counts as that; a list of names and values is a map, as
+/// RESP2 writes maps.
 fn as_json(reply: &Reply) -> Value {
     match reply {
         Reply::Integer(number) => Value::from(*number),
         Reply::Nil | Reply::Error(_) => Value::Null,
         Reply::Simple(_) | Reply::Bulk(_) => {
             let text = reply.text().unwrap_or_default();
-            text.parse::<u64>().map_or(Value::String(text), Value::from)
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
         }
         Reply::Array(items) => {
             let names = items.iter().step_by(2).map(Reply::text).collect::<Option<Vec<_>>>();
