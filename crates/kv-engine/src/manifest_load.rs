@@ -23,22 +23,22 @@ pub(crate) struct LoadedManifest {
     pub(crate) clean: bool,
 }
 
-/// Reads the highest valid manifest among `ids`; `None` if there is none and
-/// none of them ever was one.
+/// Reads the highest valid manifest; `None` if none was ever finished.
 ///
-/// A manifest whose first record is torn was never finished: its predecessor
-/// still counts. Any other damage is refused.
-pub(crate) fn load_manifest(env: &Env, ids: &[u64]) -> Result<Option<LoadedManifest>> {
-    let highest_id = ids.iter().copied().max().unwrap_or(0);
-    let mut descending = ids.to_vec();
+/// A manifest without an intact header or first record was never finished:
+/// its predecessor still counts, and before there was one there was nothing
+/// else either. Any other damage is refused.
+pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<LoadedManifest>> {
+    let mut descending = listing.manifests.clone();
     descending.sort_unstable_by(|a, b| b.cmp(a));
+    let highest_id = descending.first().copied().unwrap_or(0);
+    let has_data = !listing.segments.is_empty() || !listing.tables.is_empty();
     for (index, &id) in descending.iter().enumerate() {
-        let is_last_chance = index + 1 == descending.len();
+        let has_predecessor = index + 1 < descending.len();
         match read_manifest(&*env.fs, id, highest_id) {
             Ok(Some(loaded)) => return Ok(Some(loaded)),
             Ok(None) => {}
-            // A header that was never written whole; its predecessor is there.
-            Err(Error::Corruption { offset: 0, .. }) if !is_last_chance => {}
+            Err(Error::Corruption { offset: 0, .. }) if has_predecessor || !has_data => {}
             Err(error) => return Err(error),
         }
     }

@@ -53,7 +53,7 @@ const POOL_BYTES: usize = 128 << 20;
 pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
     let lock = env.fs.lock(names::LOCK)?;
     let listing = Listing::read(&*env.fs)?;
-    let loaded = match load_manifest(&env, &listing.manifests)? {
+    let loaded = match load_manifest(&env, &listing)? {
         Some(loaded) => loaded,
         None => new_database(&env, &options, &listing)?,
     };
@@ -72,16 +72,14 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
         recovered_state(&loaded, &replayed),
         Arc::clone(&version),
     )?;
-    let mut removed = Vec::new();
-    for id in &listing.manifests {
-        removed.push(names::manifest(*id));
-    }
-    remove_all(&env, &removed)?;
+    let superseded: Vec<String> = listing.manifests.iter().copied().map(names::manifest).collect();
+    remove_all(&env, &superseded)?;
     let (segment, log, segment_names) = start_segment(&env, &options, &mut manifest, &found)?;
-    let leftovers = leftovers(&listing, &found, &version, loaded.state.next_file_id);
-    remove_all(&env, &leftovers)?;
+    let orphans = orphan_tables(&listing, &version, loaded.state.next_file_id);
+    remove_all(&env, &orphans)?;
     // Manifests change at every open: only what is out of the ordinary counts.
-    let report = report(&loaded, &listing, &replayed, leftovers);
+    let removed = orphans.into_iter().chain(found.leftover).collect();
+    let report = report(&loaded, &listing, &replayed, removed);
     Ok(assemble(Parts {
         env,
         options,
@@ -212,9 +210,8 @@ fn start_segment(
 }
 
 /// Tables that nothing refers to and whose number says that they are ours.
-fn leftovers(
+fn orphan_tables(
     listing: &Listing,
-    found: &FoundSegments,
     version: &Version<LiveTable>,
     next_file_id: u64,
 ) -> Vec<String> {
@@ -224,7 +221,6 @@ fn leftovers(
         .iter()
         .filter(|(id, name)| *id < next_file_id && !named.contains(name))
         .map(|(_, name)| name.clone())
-        .chain(found.leftover.iter().cloned())
         .collect()
 }
 

@@ -9,7 +9,7 @@ use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
 use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
 
 use crate::manifest::ManifestState;
-use crate::names::{self, NEXT_SEGMENT, QUARANTINE};
+use crate::names::{self, QUARANTINE};
 use crate::options::Options;
 use crate::report::{CutTail, SegmentReport};
 use crate::view::Frozen;
@@ -35,10 +35,10 @@ pub(crate) fn find_segments(
     for name in names {
         let header = match read_header(fs, name, FileKind::Wal) {
             Ok(header) => header,
-            Err(error @ Error::Corruption { .. }) if name == NEXT_SEGMENT => {
+            Err(error @ Error::Corruption { .. }) => {
                 // Either its creation was cut short or a segment is damaged:
                 // the latter if one is missing below.
-                damaged = Some(error);
+                damaged.get_or_insert(error);
                 found.leftover.push(name.clone());
                 continue;
             }
