@@ -1,0 +1,189 @@
+//! Commands that walk over the keys of a database.
+
+use std::ops::Bound;
+
+use super::super::arguments::{integer, is_word};
+use super::super::call::Call;
+use super::super::data::DataContext;
+use super::super::error::{CommandError, CommandResult};
+use super::super::glob::Glob;
+use super::super::outcome::{Outcome, Requirement};
+use super::super::reader::Direction;
+use super::super::scan_cursor::ScanPosition;
+use super::super::value::Stored;
+use crate::resp::{Args, Reply};
+
+/// Keys that `SCAN` visits by default.
+const DEFAULT_COUNT: usize = 10;
+
+/// Keys that `SCAN` may visit without being moved out of the way of others:
+/// well below a millisecond's work.
+const MAX_SHORT_COUNT: usize = 1_000;
+
+/// Keys that `SCAN` visits at most in one call, whatever `COUNT` says: bounds
+/// the memory of its reply.
+const MAX_COUNT: usize = 1_000_000;
+
+pub(crate) fn keys(args: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<Reply> {
+    let pattern = Glob::new(&args[1]);
+    let prefix = pattern.literal_prefix();
+    let mut found = Vec::new();
+    let database = data.database();
+    for entry in data.live_keys(database, &prefix, Bound::Unbounded, Direction::Forward)? {
+        let (key, _) = entry?;
+        if pattern.matches(&key)? {
+            found.push(Reply::Bulk(key.into()));
+        }
+    }
+    Ok(Reply::Array(found))
+}
+
+pub(crate) fn dbsize(_: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<Reply> {
+    let database = data.database();
+    let mut count = 0;
+    for entry in data.live_keys(database, b"", Bound::Unbounded, Direction::Forward)? {
+        entry?;
+        count += 1;
+    }
+    Ok(Reply::Integer(count))
+}
+
+/// Deletes every key of a database within the current unit.
+pub(crate) fn delete_all_keys(database: u8, data: &mut DataContext<'_>) -> CommandResult<()> {
+    let keys = data
+        .live_keys(database, b"", Bound::Unbounded, Direction::Forward)?
+        .map(|entry| entry.map(|(key, _)| key))
+        .collect::<CommandResult<Vec<_>>>()?;
+    data.check_room(keys.len(), keys.iter().map(Vec::len).sum())?;
+    let selected = data.database();
+    data.select(database);
+    let result = keys.iter().try_for_each(|key| data.delete(key));
+    data.select(selected);
+    result
+}
+
+/// A key near a random point between the first and the last key.
+///
+/// Keys are not equally likely: one behind a wide gap comes more often.
+pub(crate) fn randomkey(_: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<Reply> {
+    let Some(first) = edge_key(data, Direction::Forward)? else { return Ok(Reply::Nil) };
+    let Some(last) = edge_key(data, Direction::Backward)? else { return Ok(Reply::Nil) };
+    let target = key_between(&first, &last, data.next_random());
+    let found = first_live_key(data, Bound::Included(&target))?;
+    Ok(Reply::bulk(found.unwrap_or(first)))
+}
+
+fn edge_key(data: &mut DataContext<'_>, direction: Direction) -> CommandResult<Option<Vec<u8>>> {
+    let database = data.database();
+    let mut keys = data.live_keys(database, b"", Bound::Unbounded, direction)?;
+    Ok(keys.next().transpose()?.map(|(key, _)| key))
+}
+
+fn first_live_key(
+    data: &mut DataContext<'_>,
+    from: Bound<&[u8]>,
+) -> CommandResult<Option<Vec<u8>>> {
+    let database = data.database();
+    let mut keys = data.live_keys(database, b"", from, Direction::Forward)?;
+    Ok(keys.next().transpose()?.map(|(key, _)| key))
+}
+
+/// The common prefix of two keys and eight bytes between theirs.
+fn key_between(first: &[u8], last: &[u8], random: u64) -> Vec<u8> {
+    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    let head = |key: &[u8]| {
+        let mut head = [0; 8];
+        let rest = &key[common..];
+        let len = rest.len().min(head.len());
+        head[..len].copy_from_slice(&rest[..len]);
+        u64::from_be_bytes(head)
+    };
+    let (low, high) = (head(first), head(last));
+    // A product of 128 bits spreads the random number over the whole width.
+    let width = u128::from(high.saturating_sub(low)) + 1;
+    let offset = (u128::from(random) * width) >> 64;
+    let point = low + offset as u64;
+    [&first[..common], &point.to_be_bytes()].concat()
+}
+
+struct ScanOptions<'a> {
+    pattern: Option<Glob<'a>>,
+    count: usize,
+    type_name: Option<&'a [u8]>,
+}
+
+impl ScanOptions<'_> {
+    fn takes(&self, key: &[u8], stored: &Stored) -> CommandResult<bool> {
+        let has_type = self.type_name.is_none_or(|name| is_word(name, stored.value_type.name()));
+        Ok(has_type && self.pattern.map_or(Ok(true), |pattern| pattern.matches(key))?)
+    }
+}
+
+pub(crate) fn scan(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
+    let cursor = parse_cursor(&call.args[1])?;
+    let options = parse_scan_options(call.args)?;
+    let is_long = options.count > MAX_SHORT_COUNT && !call.in_transaction;
+    if is_long && !call.data.may_take_long() {
+        let is_clean = !call.data.has_pending_writes();
+        let needed = if is_clean { Requirement::LongRun } else { Requirement::Commit };
+        return Ok(Outcome::Again(needed));
+    }
+    let database = call.data.database();
+    let position = call.server.scan_cursors().position(database, cursor);
+    let after = match &position {
+        ScanPosition::Start => Bound::Unbounded,
+        ScanPosition::Behind(key) => Bound::Excluded(key.as_slice()),
+        ScanPosition::From(key) => Bound::Included(key.as_slice()),
+    };
+    let prefix = options.pattern.map(|pattern| pattern.literal_prefix()).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut last_visited = None;
+    let mut is_finished = true;
+    for (visited, entry) in
+        call.data.live_keys(database, &prefix, after, Direction::Forward)?.enumerate()
+    {
+        let (key, stored) = entry?;
+        if visited == options.count {
+            is_finished = false;
+            break;
+        }
+        if options.takes(&key, &stored)? {
+            found.push(Reply::bulk(&key));
+        }
+        last_visited = Some(key);
+    }
+    let next = match last_visited {
+        Some(key) if !is_finished => call.server.scan_cursors().remember(database, &key),
+        _ => 0,
+    };
+    let next = Reply::bulk(next.to_string());
+    Ok(Reply::Array(vec![next, Reply::Array(found)]).into())
+}
+
+fn parse_cursor(argument: &[u8]) -> CommandResult<u64> {
+    let is_number = !argument.is_empty() && argument.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(argument)
+        .ok()
+        .filter(|_| is_number)
+        .and_then(|digits| digits.parse().ok())
+        .ok_or(CommandError::fixed("ERR invalid cursor"))
+}
+
+fn parse_scan_options(args: Args<'_>) -> CommandResult<ScanOptions<'_>> {
+    let mut options = ScanOptions { pattern: None, count: DEFAULT_COUNT, type_name: None };
+    let mut rest = args.iter_from(2);
+    while let Some(word) = rest.next() {
+        let argument = rest.next().ok_or(CommandError::SYNTAX)?;
+        if is_word(word, "MATCH") {
+            options.pattern = Some(Glob::new(argument));
+        } else if is_word(word, "COUNT") {
+            let count = usize::try_from(integer(argument)?).ok().filter(|count| *count > 0);
+            options.count = count.ok_or(CommandError::SYNTAX)?.min(MAX_COUNT);
+        } else if is_word(word, "TYPE") {
+            options.type_name = Some(argument);
+        } else {
+            return Err(CommandError::SYNTAX);
+        }
+    }
+    Ok(options)
+}
