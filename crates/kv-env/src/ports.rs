@@ -21,17 +21,21 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>>;
     /// Opens a regular file for reading.
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>>;
-    /// Renames within the directory; an existing `to` is replaced atomically.
+    /// Renames a file within the directory; an existing `to` is replaced
+    /// atomically.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
     /// Removes a file. Open readers keep its bytes.
     fn remove(&self, name: &str) -> Result<()>;
-    /// Cuts a file that nobody has open to `len` bytes and syncs it.
+    /// Cuts a file that nobody has open to `len` bytes and syncs it. It must
+    /// be that long already, and not be sealed.
     fn truncate(&self, name: &str, len: u64) -> Result<()>;
     /// Creates a sub-directory; succeeds if it exists.
     fn create_dir(&self, name: &str) -> Result<()>;
-    /// The regular files and sub-directories, sorted by name.
+    /// All entries of the directory, foreign ones too, sorted by name. What is
+    /// in sub-directories is not listed.
     fn list(&self) -> Result<Vec<DirEntry>>;
-    /// Makes all earlier creations, renames and removals durable.
+    /// Makes all earlier creations, renames and removals durable, those in
+    /// sub-directories included.
     fn sync_dir(&self) -> Result<()>;
     /// Takes the exclusive lock file `name` and writes the process id into it.
     ///

@@ -76,7 +76,8 @@ impl RealFile {
     }
 
     pub(super) fn set_len(&self, len: u64) -> Result<()> {
-        rustix::fs::ftruncate(&self.descriptor, len).map_err(|errno| self.errno("truncate", errno))
+        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.descriptor, len))
+            .map_err(|errno| self.errno("truncate", errno))
     }
 
     /// Shortens the file to `len` bytes and makes that durable.

@@ -114,18 +114,17 @@ impl Fs for RealFs {
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
         let (parent, leaf) = self.resolve("create", name)?;
-        let flags = OPEN_FLAGS | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let descriptor = rustix::fs::openat(parent, leaf, flags, FILE_MODE)
-            .map_err(|errno| self.error("create", name, errno))?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let descriptor =
+            open_file(&parent, leaf, flags).map_err(|errno| self.error("create", name, errno))?;
         self.note_change(name);
         Ok(Box::new(RealWriteFile::new(RealFile::new(descriptor, self.path_of(name)))))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
         let (parent, leaf) = self.resolve("open", name)?;
-        let descriptor =
-            rustix::fs::openat(parent, leaf, OPEN_FLAGS | OFlags::RDONLY, Mode::empty())
-                .map_err(|errno| self.error("open", name, errno))?;
+        let descriptor = open_file(&parent, leaf, OFlags::RDONLY)
+            .map_err(|errno| self.error("open", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
         let status = file.regular_status("open")?;
         Ok(Arc::new(RealReadFile::new(file, status.st_size as u64)))
@@ -159,9 +158,8 @@ impl Fs for RealFs {
 
     fn truncate(&self, name: &str, len: u64) -> Result<()> {
         let (parent, leaf) = self.resolve("truncate", name)?;
-        let descriptor =
-            rustix::fs::openat(parent, leaf, OPEN_FLAGS | OFlags::WRONLY, Mode::empty())
-                .map_err(|errno| self.error("truncate", name, errno))?;
+        let descriptor = open_file(&parent, leaf, OFlags::WRONLY)
+            .map_err(|errno| self.error("truncate", name, errno))?;
         RealFile::new(descriptor, self.path_of(name)).cut_and_sync(len)
     }
 
@@ -192,8 +190,8 @@ impl Fs for RealFs {
 
     fn lock(&self, name: &str) -> Result<Box<dyn DirLock>> {
         let component = Name::parse_component(name)?;
-        let flags = OPEN_FLAGS | OFlags::RDWR | OFlags::CREATE;
-        let descriptor = rustix::fs::openat(&self.directory, component, flags, FILE_MODE)
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        let descriptor = open_file(&self.directory, component, flags)
             .map_err(|errno| self.error("lock", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
         Ok(Box::new(lock::RealLock::take(file, self.describe())?))
@@ -219,6 +217,13 @@ impl Env {
             entropy: Arc::new(SystemEntropy),
         })
     }
+}
+
+/// Opens, or with `CREATE` makes, a file of `parent`.
+fn open_file(parent: impl AsFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::io::retry_on_intr(|| {
+        rustix::fs::openat(parent.as_fd(), name, OPEN_FLAGS | flags, FILE_MODE)
+    })
 }
 
 /// The error of the operating system, in words where its own would mislead.

@@ -1,4 +1,5 @@
 //! Integration tests of the ports: each backend alone, both side by side.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 
 mod agreement;
 mod crash_choices;

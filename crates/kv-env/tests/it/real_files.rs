@@ -208,3 +208,18 @@ fn free_space_is_what_the_system_says() {
     let (_directory, fs) = open_new();
     assert!(fs.free_space().unwrap() > 0);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_map_is_not_read_ahead() {
+    let (directory, fs) = open_new();
+    let mut file = fs.create("sst_000001.db").unwrap();
+    file.append(&[1; 8192]).unwrap();
+    file.seal().unwrap();
+    let _map = fs.open("sst_000001.db").unwrap().map().unwrap();
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let path = directory.path().join("sst_000001.db").display().to_string();
+    let of_file = maps.lines().skip_while(|line| !line.ends_with(&path));
+    let flags = of_file.skip(1).find(|line| line.starts_with("VmFlags:")).unwrap();
+    assert!(flags.split_whitespace().any(|flag| flag == "rr"), "{flags}");
+}
