@@ -1,4 +1,5 @@
 //! The record log from outside.
+#![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 mod crashes;
 mod cuts;
