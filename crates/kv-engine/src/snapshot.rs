@@ -80,6 +80,12 @@ impl UpdateView {
         Ok((value, Expectation { key: key.to_vec(), read_at: self.at, seen }))
     }
 
+    /// The newest write the view shows. It is durable as asked, and readers
+    /// see it, once a later snapshot has reached this number.
+    pub fn seqno(&self) -> SeqNo {
+        self.at
+    }
+
     /// The live entries of `range`.
     pub fn scan(&self, range: KeyRange) -> Scan {
         Scan::new(Arc::clone(&self.view), self.at, range)

@@ -88,7 +88,7 @@ impl fmt::Display for ConfigError {
                 file.display()
             ),
             ConfigError::Malformed { file, what } => {
-                write!(formatter, "{}: {what}", file.display())
+                write!(formatter, "{}: not a valid configuration: {what}", file.display())
             }
             ConfigError::UnknownKey { origin, key, suggestion } => {
                 write!(formatter, "{origin}: unknown key {key:?}; ")?;

@@ -208,7 +208,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// The names of all keys.
-pub fn key_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn key_names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.name)
 }
 

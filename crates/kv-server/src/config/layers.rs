@@ -37,6 +37,12 @@ pub struct LoadedConfig {
     pub source: String,
 }
 
+impl From<Config> for LoadedConfig {
+    fn from(config: Config) -> LoadedConfig {
+        LoadedConfig { config, source: "given by the program".to_owned() }
+    }
+}
+
 /// Puts the configuration together and checks it.
 ///
 /// # Errors

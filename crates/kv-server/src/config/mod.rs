@@ -18,11 +18,12 @@ use std::path::PathBuf;
 use kv_engine::{Durability, FlushSize};
 
 pub use error::{ConfigError, Origin};
-pub use keys::{key_names, show_all};
+pub use keys::show_all;
 pub use layers::{LoadedConfig, Overrides, load};
 pub use schema::{json_schema, markdown_table};
 
-pub(crate) use keys::{Key, find, keys};
+pub(crate) use keys::{Key, keys};
+pub(crate) use parse::{Raw, durability_name};
 
 /// Where the server looks for its configuration unless told otherwise.
 pub const DEFAULT_CONFIG_FILE: &str = "config/config.json";

@@ -64,9 +64,8 @@ fn shape(field: &Field) -> Value {
 /// All keys as a Markdown table.
 pub fn markdown_table() -> String {
     let defaults = Config::default();
-    let mut table = String::from(
-        "| key | default | while running | meaning |\n| --- | --- | --- | --- |\n",
-    );
+    let mut table =
+        String::from("| key | default | while running | meaning |\n| --- | --- | --- | --- |\n");
     for key in keys() {
         let default = match key.show(&defaults) {
             empty if empty.is_empty() => "none".to_owned(),

@@ -41,7 +41,10 @@ impl<'a> Args<'a> {
     }
 
     /// All arguments from `first` on.
-    pub fn iter_from(&self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+    pub fn iter_from(
+        &self,
+        first: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let Args { bytes, spans } = *self;
         spans[first.min(spans.len())..].iter().map(|span| &bytes[span.start..span.end])
     }

@@ -32,6 +32,8 @@ pub enum ProtocolError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// More bytes than are taken before `AUTH`, in all.
+    UnauthenticatedTooMuch,
     /// An inline request does not end.
     InlineTooLong,
     /// A quote of an inline request is not closed, or closes inside a word.
@@ -58,6 +60,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::RequestTooLong { limit } => {
                 return write!(formatter, "request is longer than {limit} bytes");
             }
+            ProtocolError::UnauthenticatedTooMuch => "too many bytes before authentication",
             ProtocolError::InlineTooLong => "too big inline request",
             ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
             ProtocolError::CrossProtocol => "this is not an HTTP server",

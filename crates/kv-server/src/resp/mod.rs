@@ -13,3 +13,5 @@ pub use args::{Args, OwnedArgs};
 pub use decode::{RequestDecoder, RequestLimits, Requests};
 pub use error::ProtocolError;
 pub use reply::{Protocol, Reply};
+
+pub(crate) use encode::put_header;

@@ -1,4 +1,11 @@
 //! Tests of the server from outside: bytes in, bytes out.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests touch the outside world, and a failed unwrap is a failed test"
+)]
+
 mod codec;
+mod config;
 mod wire;

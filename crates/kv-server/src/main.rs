@@ -1,0 +1,78 @@
+//! The server program: flags, configuration, start, run, exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use kv_server::{Overrides, RunningServer, StartError, load_config, show_config};
+
+/// A Redis-protocol server in front of the kv engine.
+///
+/// Settings come from the flags, the environment (KV_LISTEN, KV_DATA_DIR, and
+/// so on for every key), the configuration file, and built-in defaults, in this
+/// order. Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong
+/// usage or configuration, 3 the operating system refused (port, permission,
+/// disk), 4 the database is damaged or of a newer version, 5 it is open in
+/// another process.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file [default: config/config.json, if it is there]
+    #[arg(long, value_name = "FILE", env = "KV_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:6380]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Directory of the database [default: data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// When a write is acknowledged: sync, interval or os [default: sync]
+    #[arg(long, value_name = "WHEN")]
+    durability: Option<String>,
+    /// Check the configuration, show what it amounts to, and exit
+    #[arg(long)]
+    check: bool,
+}
+
+impl Arguments {
+    fn into_overrides(self) -> Overrides {
+        let flags = [
+            ("--listen", "listen", self.listen),
+            ("--data-dir", "data_dir", self.data_dir),
+            ("--durability", "durability", self.durability),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
+        Overrides { file: self.config, flags: given.collect() }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let is_check = arguments.check;
+    match run(arguments.into_overrides(), is_check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kv-server: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(overrides: Overrides, is_check: bool) -> Result<(), StartError> {
+    // Our variables are text; one that is not belongs to somebody else.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = load_config(&overrides, variables)?;
+    if is_check {
+        println!("configuration is fine: {}", loaded.source);
+        for (key, value) in show_config(&loaded.config) {
+            println!("  {key} = {value}");
+        }
+        return Ok(());
+    }
+    let server = RunningServer::start(loaded)?;
+    println!("{}", server.start_line());
+    server.run()?;
+    println!("kv-server stopped; the database is closed");
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! One connection: bytes in, runs, bytes out.
+//!
+//! 1. Collect the complete requests of what has arrived; a bounded number of
+//!    them is a run.
+//! 2. Execute the run ([`super::run`]) and send its replies with one write.
+//! 3. When no complete request is left, wait for more bytes.
+//!
+//! A client that does not take its replies is not read from, so what waits for
+//! it is bounded by one run. Nothing is kept for a client beyond its buffers,
+//! and those are reserved from the budget of all clients once they grow.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::clients::{Client, Phase, Stop};
+use super::counters::add;
+use super::memory::Reservation;
+use super::output::Output;
+use super::run::{Run, RunEnd};
+use super::server::Server;
+use crate::command::Session;
+use crate::config::Config;
+use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits};
+
+/// Bytes of a fresh input buffer; it doubles while reads fill it.
+const MIN_INPUT_BYTES: usize = 4 << 10;
+
+/// Room below which the buffer grows: a read should be worth its call.
+const MIN_SPARE_BYTES: usize = 1 << 10;
+
+/// The input buffer of a busy client with small requests.
+const MAX_IDLE_INPUT_BYTES: usize = 64 << 10;
+
+/// Requests of one run: enough for any pipeline, little enough that others get
+/// their turn within a millisecond.
+const MAX_REQUESTS_PER_RUN: usize = 1024;
+
+/// Redis's limit of arguments, a million and a little.
+const MAX_ARGUMENTS: usize = 1 << 20;
+
+/// What a client may send before it has authenticated, in all.
+const MAX_UNAUTHENTICATED_BYTES: u64 = 1 << 20;
+
+/// Progress within a request that restarts its timeout: a client on a slow
+/// line may take its time for a large value, one that drips bytes may not.
+const PROGRESS_BYTES: usize = 64 << 10;
+
+/// How long a client that sent a wrong password waits for the answer.
+const AUTH_FAILURE_DELAY: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The client or the server had it so, or the socket failed.
+    Closed,
+    /// The client broke the protocol; it has been told, if it could be.
+    Protocol(ProtocolError),
+    /// The replies of one request are over the limit.
+    OutputLimit,
+    /// No memory is left for clients.
+    MemoryLimit,
+}
+
+/// A socket that fails is as good as closed: there is nobody to tell.
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Ended {
+        Ended::Closed
+    }
+}
+
+/// Serves one client until it or the server has enough.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    client: Arc<Client>,
+    session: Session,
+    server: Arc<Server>,
+) {
+    let limits = limits(&server.config(), session.authenticated);
+    let mut connection = Connection {
+        reservation: Reservation::new(Arc::clone(&server.memory)),
+        decoder: RequestDecoder::new(limits),
+        wire: ClientWire { stream, client, server },
+        session,
+        input: Vec::new(),
+        output: Output::default(),
+        unauthenticated_bytes: 0,
+        is_transfer_noted: false,
+    };
+    match connection.serve().await {
+        Ok(never) => match never {},
+        Err(ended) => connection.say_farewell(ended).await,
+    }
+}
+
+enum Never {}
+
+struct Connection {
+    wire: ClientWire,
+    decoder: RequestDecoder,
+    session: Session,
+    input: Vec<u8>,
+    output: Output,
+    reservation: Reservation,
+    unauthenticated_bytes: u64,
+    /// The unfinished request in the buffer is known to the watchdog.
+    is_transfer_noted: bool,
+}
+
+/// The socket, with what others may know about it.
+pub(crate) struct ClientWire {
+    stream: TcpStream,
+    pub(crate) client: Arc<Client>,
+    pub(crate) server: Arc<Server>,
+}
+
+impl ClientWire {
+    /// Sends all replies.
+    pub(crate) async fn send(&mut self, output: &mut Output) -> Result<(), Ended> {
+        if output.is_empty() {
+            return Ok(());
+        }
+        let bytes = output.len();
+        let ClientWire { stream, client, server } = self;
+        client.output_bytes.store(bytes, Relaxed);
+        client.note(Phase::Transfer, server.clock.uptime_ms());
+        let on_progress = |sent: usize| {
+            if sent < bytes {
+                client.note(Phase::Transfer, server.clock.uptime_ms());
+            }
+        };
+        tokio::select! {
+            biased;
+            sent = output.send(stream, on_progress) => sent?,
+            () = client.stopped(Stop::Now) => return Err(Ended::Closed),
+        }
+        client.output_bytes.store(0, Relaxed);
+        add(&server.counters.bytes_out, bytes as u64);
+        Ok(())
+    }
+}
+
+impl Connection {
+    async fn serve(&mut self) -> Result<Never, Ended> {
+        loop {
+            let decoded = self.decoder.decode(&mut self.input);
+            if self.decoder.requests(&self.input).is_empty() {
+                decoded.map_err(Ended::Protocol)?;
+                self.receive().await?;
+            } else {
+                self.execute_run().await?;
+                decoded.map_err(Ended::Protocol)?;
+                self.decoder.consume(&mut self.input);
+            }
+        }
+    }
+
+    async fn execute_run(&mut self) -> Result<(), Ended> {
+        let server = Arc::clone(&self.wire.server);
+        self.wire.client.note(Phase::Execution, server.clock.uptime_ms());
+        self.is_transfer_noted = false;
+        let failures_before = server.counters.auth_failures.load(Relaxed);
+        let was_authenticated = self.session.authenticated;
+        let run = Run::new(
+            self.decoder.requests(&self.input),
+            &mut self.session,
+            &mut self.output,
+            &mut self.wire,
+        );
+        let end = run.execute().await?;
+        if !self.session.authenticated
+            && server.counters.auth_failures.load(Relaxed) != failures_before
+        {
+            tokio::time::sleep(AUTH_FAILURE_DELAY).await;
+        }
+        self.wire.send(&mut self.output).await?;
+        if self.session.authenticated != was_authenticated {
+            self.unauthenticated_bytes = 0;
+        }
+        self.decoder.set_limits(limits(&server.config(), self.session.authenticated));
+        match end {
+            RunEnd::GoOn => Ok(()),
+            RunEnd::Close => Err(Ended::Closed),
+        }
+    }
+
+    /// Waits until more bytes have come.
+    async fn receive(&mut self) -> Result<(), Ended> {
+        self.make_room()?;
+        let ClientWire { stream, client, server } = &mut self.wire;
+        client.input_bytes.store(self.input.len(), Relaxed);
+        match self.decoder.is_inside_request(&self.input) {
+            false => client.note(Phase::Idle, server.clock.uptime_ms()),
+            true if !self.is_transfer_noted => {
+                client.note(Phase::Transfer, server.clock.uptime_ms());
+                self.is_transfer_noted = true;
+            }
+            true => {}
+        }
+        let progress = self.input.len() % PROGRESS_BYTES;
+        let received = tokio::select! {
+            biased;
+            received = stream.read_buf(&mut self.input) => received?,
+            () = client.stopped(Stop::AfterRun) => return Err(Ended::Closed),
+        };
+        if received == 0 {
+            return Err(Ended::Closed);
+        }
+        if progress + received >= PROGRESS_BYTES {
+            client.note(Phase::Transfer, server.clock.uptime_ms());
+        }
+        add(&server.counters.bytes_in, received as u64);
+        if !self.session.authenticated {
+            self.unauthenticated_bytes += received as u64;
+            if self.unauthenticated_bytes > MAX_UNAUTHENTICATED_BYTES {
+                return Err(Ended::Protocol(ProtocolError::UnauthenticatedTooMuch));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for the next read: as much as is known to come, but never
+    /// more than has come already; small again once a large request is over.
+    fn make_room(&mut self) -> Result<(), Ended> {
+        let len = self.input.len();
+        if len == 0 {
+            self.input.shrink_to(MAX_IDLE_INPUT_BYTES);
+        }
+        if self.input.capacity() - len < MIN_SPARE_BYTES {
+            let missing = self.decoder.missing_bytes(&self.input);
+            let more = match missing {
+                0 => len,
+                missing => missing.min(len),
+            };
+            self.input.reserve_exact(more.max(MIN_INPUT_BYTES));
+        }
+        let held = self.input.capacity() + self.output.held_bytes();
+        match self.reservation.adjust(held, self.wire.server.config().client_memory_limit) {
+            true => Ok(()),
+            false => Err(Ended::MemoryLimit),
+        }
+    }
+
+    /// Tells the client why, where that makes sense.
+    async fn say_farewell(&mut self, ended: Ended) {
+        let counters = &self.wire.server.counters;
+        let text = match &ended {
+            Ended::Protocol(ProtocolError::CrossProtocol) => None,
+            Ended::Protocol(error) => Some(format!("ERR {error}")),
+            Ended::MemoryLimit => Some(
+                "ERR the memory for clients is used up (client_memory_limit); try again later"
+                    .to_owned(),
+            ),
+            Ended::OutputLimit | Ended::Closed => None,
+        };
+        match &ended {
+            Ended::Protocol(_) => add(&counters.protocol_errors, 1),
+            Ended::OutputLimit => add(&counters.output_limit_disconnections, 1),
+            _ => {}
+        }
+        if let Some(text) = text {
+            self.output.push(&Reply::error(text), self.session.protocol);
+            // The client may be gone; the connection ends either way.
+            let _ = self.wire.send(&mut self.output).await;
+        }
+    }
+}
+
+fn limits(config: &Config, is_authenticated: bool) -> RequestLimits {
+    if !is_authenticated {
+        return RequestLimits {
+            arguments: 10,
+            argument_bytes: 16 << 10,
+            request_bytes: 256 << 10,
+            requests_per_run: 1,
+            unauthenticated: true,
+        };
+    }
+    let request_bytes = usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX);
+    RequestLimits {
+        arguments: MAX_ARGUMENTS,
+        argument_bytes: request_bytes.min(kv_core::MAX_VALUE_BYTES),
+        request_bytes,
+        requests_per_run: MAX_REQUESTS_PER_RUN,
+        unauthenticated: false,
+    }
+}

@@ -1,0 +1,28 @@
+//! The running server: sockets, runs, clients, background tasks.
+//!
+//! The path of a request: [`listener`] takes the connection in, `connection`
+//! collects requests, `run` executes them on a `view` of the engine and
+//! commits, `output` carries the replies back.
+
+mod clients;
+mod clock;
+mod connection;
+mod counters;
+mod error;
+mod handle;
+mod info;
+mod jobs;
+mod listener;
+mod memory;
+mod output;
+mod process;
+mod run;
+mod server;
+mod settings;
+mod start;
+mod sweep;
+mod view;
+mod watchdog;
+
+pub use error::StartError;
+pub use start::RunningServer;

@@ -1,0 +1,161 @@
+//! From a configuration to a running server, and back.
+//!
+//! Start: bind the port, open the database, then accept. A port in use is
+//! found out before a directory is created; a client that connects early waits
+//! in line until recovery is done.
+//!
+//! Stop: accept no more, let every connection finish its run, close the
+//! database. Connections that do not come to an end in time are cut; what they
+//! were told is durable all the same.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv_engine::{Engine, RetentionRule};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::clients::Stop;
+use super::clock::wall_ms;
+use super::error::StartError;
+use super::server::Server;
+use super::{listener, sweep, watchdog};
+use crate::command::is_expired_entry;
+use crate::config::{LoadedConfig, durability_name};
+
+/// Threads that serve connections. The engine has its own for what takes
+/// long; two are enough to keep both cores of a small machine busy.
+const WORKER_THREADS: usize = 2;
+
+/// How long a stop waits for connections to finish their runs.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it waits for those that were cut then.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Signal of a file over the process's size limit. Its default action kills;
+/// with a handler the write fails with an error that the engine reports.
+#[cfg(target_os = "linux")]
+const SIGXFSZ: i32 = 25;
+
+/// Exit code after a second signal: stopped without waiting for connections.
+const EXIT_IMPATIENT: i32 = 1;
+
+/// A server that accepts connections until it is stopped.
+pub struct RunningServer {
+    runtime: Runtime,
+    server: Arc<Server>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl RunningServer {
+    /// Opens the database and begins to listen.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was created if the configuration is wrong or
+    /// the port is in use.
+    pub fn start(loaded: LoadedConfig) -> Result<RunningServer, StartError> {
+        let LoadedConfig { config, source } = loaded;
+        config.validate()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKER_THREADS)
+            .thread_name("kv-connections")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let refused = |reason| StartError::Listen { address: config.listen, reason };
+        let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let mut options = config.engine_options();
+        options.retention = Some(Arc::new(ExpiryRule));
+        let engine = Engine::open(&config.data_dir, options)?;
+        let server = Arc::new(Server::new(engine, config, source, address));
+        let accepting = runtime.spawn(listener::run(listener, Arc::clone(&server)));
+        runtime.spawn(watchdog::run(Arc::clone(&server)));
+        runtime.spawn(sweep::run(Arc::clone(&server)));
+        Ok(RunningServer { runtime, server, accepting })
+    }
+
+    /// Where the server listens; names the port that was chosen for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Version, address, source of the configuration, directory, and what
+    /// recovery did, in one line.
+    pub fn start_line(&self) -> String {
+        let config = self.server.config();
+        format!(
+            "kv-server {} listening on {}; configuration: {}; data: {}; durability: {}; {}",
+            env!("CARGO_PKG_VERSION"),
+            self.server.address,
+            self.server.config_source,
+            config.data_dir.display(),
+            durability_name(config.durability),
+            self.server.engine.recovery_report(),
+        )
+    }
+
+    /// Serves until SIGTERM, SIGINT or a client's `SHUTDOWN`, then stops. A
+    /// second signal ends the process at once.
+    ///
+    /// # Errors
+    /// Those of [`stop`](RunningServer::stop); signals that cannot be handled.
+    pub fn run(self) -> Result<(), StartError> {
+        self.runtime
+            .block_on(async {
+                let mut terminate = signal(SignalKind::terminate())?;
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                #[cfg(target_os = "linux")]
+                let _file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    () = self.server.shutdown_requested.notified() => {}
+                }
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                    std::process::exit(EXIT_IMPATIENT);
+                });
+                Ok(())
+            })
+            .map_err(StartError::Runtime)?;
+        self.stop().map_err(StartError::Engine)
+    }
+
+    /// Finishes the runs of all connections, closes the database and returns
+    /// when its directory is free again.
+    ///
+    /// # Errors
+    /// If the log could not be synced: the outcome of writes that were
+    /// acknowledged with less than `sync` durability is unknown then.
+    pub fn stop(self) -> kv_engine::Result<()> {
+        let RunningServer { runtime, server, accepting } = self;
+        accepting.abort();
+        runtime.block_on(async {
+            for (stop, timeout) in [(Stop::AfterRun, DRAIN_TIMEOUT), (Stop::Now, CUT_TIMEOUT)] {
+                server.clients.close(stop);
+                if tokio::time::timeout(timeout, server.clients.wait_until_empty()).await.is_ok() {
+                    break;
+                }
+            }
+        });
+        let closed = server.engine.close();
+        runtime.shutdown_timeout(CUT_TIMEOUT);
+        closed
+    }
+}
+
+/// What compactions may drop.
+struct ExpiryRule;
+
+impl RetentionRule for ExpiryRule {
+    fn is_expired(&self, key: &[u8], value: &[u8]) -> bool {
+        is_expired_entry(key, value, wall_ms())
+    }
+}

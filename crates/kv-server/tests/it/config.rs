@@ -1,0 +1,288 @@
+//! The configuration: layers, every kind of mistake with its sentence, and
+//! what is generated from the key table.
+
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect, expect_file};
+use kv_server::{Config, LoadedConfig, Overrides, load_config, show_config};
+
+struct Source<'a> {
+    file: Option<&'a str>,
+    environment: &'a [(&'a str, &'a str)],
+    flags: &'a [(&'static str, &'static str, &'a str)],
+}
+
+const NOTHING: Source<'_> = Source { file: None, environment: &[], flags: &[] };
+
+fn load(source: Source<'_>) -> Result<LoadedConfig, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.json");
+    if let Some(text) = source.file {
+        std::fs::write(&path, text).unwrap();
+    }
+    let flags = source.flags.iter().map(|(flag, key, value)| (*flag, *key, (*value).to_owned()));
+    let overrides = Overrides { file: source.file.map(|_| path.clone()), flags: flags.collect() };
+    let environment = source.environment.iter();
+    let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // The names of temporary directories differ from run to run.
+    let hide = |text: String| text.replace(path.to_str().unwrap(), "config.json");
+    match load_config(&overrides, environment) {
+        Ok(loaded) => Ok(LoadedConfig { source: hide(loaded.source), ..loaded }),
+        Err(error) => Err(hide(error.to_string())),
+    }
+}
+
+fn from_file(text: &str) -> Config {
+    load(Source { file: Some(text), ..NOTHING }).unwrap().config
+}
+
+fn shown(config: &Config, key: &str) -> String {
+    let all = show_config(config);
+    all.into_iter().find(|(name, _)| *name == key).unwrap().1
+}
+
+#[test]
+fn without_a_file_the_defaults_hold() {
+    let loaded = load(NOTHING).unwrap();
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.source, "built-in defaults");
+}
+
+#[test]
+fn the_file_of_the_original_design_is_accepted_as_it_is() {
+    let config = from_file(
+        r#"{"memtable_flush_size":1000,"wal_batch_size":100,"wal_flush_interval_ms":10,
+            "compaction_sstable_threshold":4}"#,
+    );
+    assert_eq!(config.memtable_flush_size, kv_engine::FlushSize::Entries(1000));
+    assert_eq!(config.wal_batch_size, 100);
+    assert_eq!(config.wal_flush_interval_ms, 10);
+    assert_eq!(config.compaction_sstable_threshold, 4);
+}
+
+#[test]
+fn numbers_count_entries_and_texts_count_bytes() {
+    let size = |text: &str| shown(&from_file(text), "memtable_flush_size");
+    assert_eq!(size(r#"{"memtable_flush_size": 1000}"#), "1000");
+    assert_eq!(size(r#"{"memtable_flush_size": "64MiB"}"#), "64MiB");
+    assert_eq!(size(r#"{"memtable_flush_size": "65536 B"}"#), "64KiB");
+    assert_eq!(shown(&from_file(r#"{"block_cache_size": 1025}"#), "block_cache_size"), "1025B");
+}
+
+#[test]
+fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+    let loaded = load(Source {
+        file: Some(r#"{"wal_batch_size": 1, "durability": "os", "listen": "127.0.0.1:1"}"#),
+        environment: &[
+            ("KV_DURABILITY", "interval"),
+            ("KV_LISTEN", "localhost:2"),
+            ("KV_CONFIG", "names the file and is no key"),
+            ("KV_REST_API_URL", "of another program"),
+            ("PATH", "/bin"),
+        ],
+        flags: &[("--listen", "listen", "[::1]:3")],
+    })
+    .unwrap();
+    assert_eq!(shown(&loaded.config, "wal_batch_size"), "1");
+    assert_eq!(shown(&loaded.config, "durability"), "interval");
+    assert_eq!(shown(&loaded.config, "listen"), "[::1]:3");
+    expect!["config.json + KV_DURABILITY + KV_LISTEN + --listen"].assert_eq(&loaded.source);
+}
+
+#[test]
+fn every_key_can_be_set_in_the_environment() {
+    for (key, _) in show_config(&Config::default()) {
+        let value = match key {
+            "listen" => "127.0.0.1:7",
+            "data_dir" => "elsewhere",
+            "durability" => "os",
+            _ => "70000",
+        };
+        let name = format!("KV_{}", key.to_uppercase());
+        let environment = &[(name.as_str(), value)];
+        // Where 70,000 is out of range the error shows that the key was found.
+        match load(Source { environment, ..NOTHING }) {
+            Ok(loaded) => assert_ne!(loaded.config, Config::default(), "{key}"),
+            Err(error) => assert!(
+                error.starts_with(&format!("environment variable {name}: {key} is")),
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_password_is_text_and_never_shown() {
+    let environment = &[("KV_PASSWORD", "12345"), ("KV_LISTEN", "0.0.0.0:1")];
+    let loaded = load(Source { environment, ..NOTHING }).unwrap();
+    assert_eq!(loaded.config.password, "12345");
+    assert_eq!(shown(&loaded.config, "password"), "(hidden)");
+}
+
+fn check_file(text: &str, expected: Expect) {
+    expected.assert_eq(&load(Source { file: Some(text), ..NOTHING }).unwrap_err());
+}
+
+#[test]
+fn mistakes_in_the_file_are_named() {
+    check_file(
+        r#"{"memtable_flush_sise": 1}"#,
+        expect![[
+            r#"config.json: unknown key "memtable_flush_sise"; did you mean "memtable_flush_size"?"#
+        ]],
+    );
+    check_file(
+        r#"{"replicas": 3}"#,
+        expect![[r#"config.json: unknown key "replicas"; the README lists all keys"#]],
+    );
+    check_file(
+        r#"{"wal_batch_size": "many"}"#,
+        expect![[
+            r#"config.json: wal_batch_size is "many"; allowed: a whole number from 1 to 1000000"#
+        ]],
+    );
+    check_file(
+        r#"{"wal_batch_size": 0}"#,
+        expect!["config.json: wal_batch_size is 0; allowed: a whole number from 1 to 1000000"],
+    );
+    check_file(
+        r#"{"wal_batch_size": 1.5}"#,
+        expect!["config.json: wal_batch_size is 1.5; allowed: a whole number from 1 to 1000000"],
+    );
+    check_file(
+        r#"{"wal_batch_size": "10"}"#,
+        expect![[
+            r#"config.json: wal_batch_size is "10"; allowed: a whole number from 1 to 1000000"#
+        ]],
+    );
+    check_file(
+        r#"{"memtable_flush_size": "64MB"}"#,
+        expect![[
+            r#"config.json: memtable_flush_size is "64MB"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
+        ]],
+    );
+    check_file(
+        r#"{"memtable_flush_size": "1B"}"#,
+        expect![[
+            r#"config.json: memtable_flush_size is "1B"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
+        ]],
+    );
+    check_file(
+        r#"{"memtable_flush_size": 0}"#,
+        expect![[
+            r#"config.json: memtable_flush_size is 0; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
+        ]],
+    );
+    check_file(
+        r#"{"memtable_flush_size": true}"#,
+        expect![[
+            r#"config.json: memtable_flush_size is true; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
+        ]],
+    );
+    check_file(
+        r#"{"max_request_bytes": "99999999999GiB"}"#,
+        expect![[
+            r#"config.json: max_request_bytes is "99999999999GiB"; allowed: a number of bytes or a size such as "64MiB" (units B, KiB, MiB, GiB), from 64KiB to 1GiB"#
+        ]],
+    );
+    check_file(
+        r#"{"durability": "always-ish"}"#,
+        expect![[
+            r#"config.json: durability is "always-ish"; allowed: "sync", "interval" or "os""#
+        ]],
+    );
+    check_file(
+        r#"{"listen": "6380"}"#,
+        expect![[
+            r#"config.json: listen is "6380"; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380""#
+        ]],
+    );
+    check_file(
+        r#"{"listen": null}"#,
+        expect![[
+            r#"config.json: listen is null; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380""#
+        ]],
+    );
+    check_file(r#"{"data_dir": ""}"#, expect![[r#"config.json: data_dir is ""; allowed: a path"#]]);
+    check_file(
+        r#"{"password": 12345}"#,
+        expect!["config.json: password is of a wrong type; allowed: a text in quotes"],
+    );
+    check_file(
+        r#"{"wal_batch_size": 1, "wal_batch_size": 2}"#,
+        expect![[r#"config.json: key "wal_batch_size" is given twice at line 1 column 38"#]],
+    );
+    check_file(
+        r#"{"wal_batch_size": }"#,
+        expect!["config.json: expected value at line 1 column 20"],
+    );
+    check_file(
+        r#"[]"#,
+        expect![
+            "config.json: invalid type: sequence, expected an object with the configuration keys at line 1 column 0"
+        ],
+    );
+    check_file("", expect!["config.json: EOF while parsing a value at line 1 column 0"]);
+    check_file("{} x", expect!["config.json: trailing characters at line 1 column 4"]);
+}
+
+#[test]
+fn mistakes_elsewhere_name_their_source() {
+    let refused = |source: Source<'_>| load(source).unwrap_err();
+    expect![[r#"environment variable KV_WAL_BATCHSIZE: unknown key "wal_batchsize"; did you mean "wal_batch_size"?"#]]
+        .assert_eq(&refused(Source { environment: &[("KV_WAL_BATCHSIZE", "1")], ..NOTHING }));
+    expect![[r#"environment variable KV_WAL_BATCH_SIZE: wal_batch_size is "-1"; allowed: a whole number from 1 to 1000000"#]]
+        .assert_eq(&refused(Source { environment: &[("KV_WAL_BATCH_SIZE", "-1")], ..NOTHING }));
+    expect![[r#"flag --durability: durability is "never"; allowed: "sync", "interval" or "os""#]]
+        .assert_eq(&refused(Source {
+            flags: &[("--durability", "durability", "never")],
+            ..NOTHING
+        }));
+    expect!["listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password (better in KV_PASSWORD than in a file), or listen on 127.0.0.1"].assert_eq(&refused(Source {
+        flags: &[("--listen", "listen", "0.0.0.0:6380")],
+        ..NOTHING
+    }));
+}
+
+#[test]
+fn a_named_file_must_be_there_and_readable() {
+    let missing = |file: &str| {
+        let overrides = Overrides { file: Some(PathBuf::from(file)), flags: vec![] };
+        load_config(&overrides, std::iter::empty()).unwrap_err().to_string()
+    };
+    expect!["/nowhere/config.json: cannot be read: No such file or directory; check the path and its permissions"].assert_eq(&missing("/nowhere/config.json"));
+    expect!["/proc: cannot be read: Is a directory; check the path and its permissions"]
+        .assert_eq(&missing("/proc"));
+}
+
+fn repository_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_files_of_the_repository_are_valid() {
+    for name in ["config.json", "demo.json"] {
+        let file = repository_root().join("config").join(name);
+        let overrides = Overrides { file: Some(file), flags: vec![] };
+        let loaded = load_config(&overrides, std::iter::empty()).unwrap();
+        match name {
+            "config.json" => assert_eq!(loaded.config, Config::default()),
+            _ => assert_ne!(loaded.config, Config::default()),
+        }
+    }
+}
+
+#[test]
+fn schema_and_readme_are_up_to_date() {
+    let mut schema = serde_json::to_string_pretty(&kv_server::json_schema()).unwrap();
+    schema.push('\n');
+    expect_file![repository_root().join("config/config.schema.json")].assert_eq(&schema);
+
+    let readme_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&readme_path).unwrap();
+    let (before, rest) = readme.split_once("<!-- keys -->\n").expect("the mark before the table");
+    let (_, after) = rest.split_once("<!-- end of keys -->").expect("the mark behind the table");
+    let table = kv_server::markdown_table();
+    let wanted = format!("{before}<!-- keys -->\n{table}<!-- end of keys -->{after}");
+    expect_file![readme_path].assert_eq(&wanted);
+}
