@@ -133,6 +133,7 @@ impl TableBuilder {
     /// `InvalidArgument` for a table without entries. After any error the
     /// caller removes the file.
     pub fn finish(mut self) -> Result<TableSummary> {
+        self.output.check()?;
         if self.properties.entries == 0 {
             return Err(Error::InvalidArgument(format!(
                 "table {} has no entries, abandon it instead",

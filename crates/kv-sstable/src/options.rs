@@ -36,8 +36,8 @@ pub struct TableOptions {
     /// Size of the filter in bits per key, up to 32; 0 writes none. Ten bits
     /// give about 1 % false positives, sixteen about 0.2 %.
     pub filter_bits_per_key: u8,
-    /// The file is synced each time this many bytes were appended, so that no
-    /// burst of dirty pages delays the syncs of the log.
+    /// The most bytes that are appended between two syncs of the file, so that
+    /// no burst of dirty pages delays the syncs of the log.
     pub sync_every_bytes: u64,
 }
 

@@ -6,13 +6,14 @@ use kv_env::WriteFile;
 /// Bytes handed to the file at a time: few system calls, little memory.
 pub(crate) const OUTPUT_CHUNK_BYTES: usize = 256 << 10;
 
-/// Gathers small appends and syncs as it goes.
+/// Gathers appends to chunks of one size and syncs as it goes.
 ///
 /// The bytes behind a failed append are undefined, so the first error is
 /// repeated for every later call.
 pub(crate) struct Output {
     file: Box<dyn WriteFile>,
-    buffer: Vec<u8>,
+    chunk: Vec<u8>,
+    chunk_bytes: usize,
     unsynced_bytes: u64,
     sync_every_bytes: u64,
     failure: Option<Error>,
@@ -20,60 +21,71 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(file: Box<dyn WriteFile>, sync_every_bytes: u64) -> Output {
-        let buffer = Vec::with_capacity(OUTPUT_CHUNK_BYTES);
-        Output { file, buffer, unsynced_bytes: 0, sync_every_bytes, failure: None }
+        let chunk_bytes = usize::try_from(sync_every_bytes)
+            .map_or(OUTPUT_CHUNK_BYTES, |most| most.min(OUTPUT_CHUNK_BYTES));
+        let chunk = Vec::with_capacity(chunk_bytes);
+        Output { file, chunk, chunk_bytes, unsynced_bytes: 0, sync_every_bytes, failure: None }
     }
 
     /// Offset of the next byte.
     pub(crate) fn offset(&self) -> u64 {
-        self.file.position() + self.buffer.len() as u64
+        self.file.position() + self.chunk.len() as u64
     }
 
     /// Appends `bytes`.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.len() + bytes.len() <= OUTPUT_CHUNK_BYTES {
-            self.buffer.extend_from_slice(bytes);
-            return Ok(());
-        }
-        self.flush()?;
-        for chunk in bytes.chunks(OUTPUT_CHUNK_BYTES) {
-            if chunk.len() == OUTPUT_CHUNK_BYTES {
-                self.write(chunk)?;
+    pub(crate) fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.check()?;
+        while self.chunk.len() + bytes.len() >= self.chunk_bytes {
+            let (filling, rest) = bytes.split_at(self.chunk_bytes - self.chunk.len());
+            if self.chunk.is_empty() {
+                self.write(filling)?;
             } else {
-                self.buffer.extend_from_slice(chunk);
+                self.chunk.extend_from_slice(filling);
+                self.write_chunk()?;
             }
+            bytes = rest;
         }
+        self.chunk.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Repeats an earlier failure.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(()),
+        }
     }
 
     /// Writes what is gathered, makes it durable and closes the file to
     /// writers.
     pub(crate) fn seal(mut self) -> Result<()> {
-        self.flush()?;
+        self.check()?;
+        if !self.chunk.is_empty() {
+            self.file.append(&self.chunk)?;
+        }
         self.file.seal()
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let written = if buffer.is_empty() { Ok(()) } else { self.write(&buffer) };
-        buffer.clear();
-        self.buffer = buffer;
+    fn write_chunk(&mut self) -> Result<()> {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let written = self.write(&chunk);
+        chunk.clear();
+        self.chunk = chunk;
         written
     }
 
-    fn write(&mut self, chunk: &[u8]) -> Result<()> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        let outcome = self.write_and_sync(chunk);
-        self.failure = outcome.as_ref().err().cloned();
-        outcome
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.write_and_sync(bytes);
+        self.failure = written.as_ref().err().cloned();
+        written
     }
 
-    fn write_and_sync(&mut self, chunk: &[u8]) -> Result<()> {
-        self.file.append(chunk)?;
-        self.unsynced_bytes += chunk.len() as u64;
-        if self.unsynced_bytes >= self.sync_every_bytes {
+    fn write_and_sync(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.append(bytes)?;
+        self.unsynced_bytes += bytes.len() as u64;
+        // The next chunk would go over the limit.
+        if self.unsynced_bytes + self.chunk_bytes as u64 > self.sync_every_bytes {
             self.file.sync()?;
             self.unsynced_bytes = 0;
         }

@@ -98,14 +98,19 @@ impl Audit {
         if self.position.key() < separator {
             return Err(Defect::Damaged("the block holds keys of the block before"));
         }
-        let mut tags = view.tags().iter();
-        while let Some(entry) = self.position.entry() {
+        let mut end = 0;
+        for number in 0..view.count() {
+            let Some(entry) = self.position.entry() else { break };
+            if view.offset(number) != end {
+                return Err(Defect::Damaged("the entries of the block leave gaps"));
+            }
+            end = entry.end;
             let key = self.position.key();
             let hash = KeyHash::of(key);
             if self.totals.entries > 0 && key <= self.totals.last_key.as_slice() {
                 return Err(Defect::Damaged("the keys of the block are out of order"));
             }
-            if tags.next() != Some(&hash.tag()) {
+            if view.tags()[number] != hash.tag() {
                 return Err(Defect::Damaged("the hash index of the block contradicts its keys"));
             }
             if !table.may_contain(hash) {
@@ -114,8 +119,8 @@ impl Audit {
             self.totals.add(key, entry);
             self.position.next(view)?;
         }
-        if tags.next().is_some() {
-            return Err(Defect::Damaged("the block has fewer entries than it says"));
+        if end != view.entries().len() {
+            return Err(Defect::Damaged("the entries of the block leave gaps"));
         }
         Ok(())
     }

@@ -1,6 +1,14 @@
+//! Tests of tables through the public interface, on a simulated disk.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
-//! Tests of tables through the public interface.
 
-mod memory_fs;
+mod building;
+mod damage;
+mod filter;
+mod forge;
+mod golden;
+mod hostile;
+mod large_values;
 mod model;
+mod reading;
 mod support;
+mod verifying;

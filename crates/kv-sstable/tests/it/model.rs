@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use kv_core::{Cursor, Kind, OwnedEntry, SeqNo, VecCursor};
-use kv_sstable::{Compression, CursorPurpose, KeyHash, TableOptions};
+use kv_env::SimDisk;
+use kv_sstable::{Compression, TableOptions};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
-use crate::memory_fs::MemoryFs;
-use crate::support::{MODES, NAME, all_entries, build, entry_at, open};
+use crate::support::{MODES, NAME, PURPOSES, backwards, build, entry_at, forwards, get, open};
 
 #[derive(Debug, Clone)]
 enum Move {
@@ -102,24 +102,23 @@ proptest! {
         absent in vec(any_key(), 0..20),
         moves in vec(any_move(), 0..80),
     ) {
-        let fs = MemoryFs::default();
-        let summary = build(&fs, NAME, &options, &entries);
-        prop_assert_eq!(summary.file_bytes, fs.file(NAME).len() as u64);
+        let disk = SimDisk::new(1);
+        let fs = disk.fs();
+        let summary = build(&*fs, &options, &entries);
+        prop_assert_eq!(summary.file_bytes, disk.read_file(NAME).unwrap().len() as u64);
         prop_assert_eq!(&summary.largest_key, &entries[entries.len() - 1].key);
         let map: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, entry)).collect();
         for mode in MODES {
-            let table = open(&fs, NAME, mode).unwrap();
+            let table = open(&*fs, mode).unwrap();
             prop_assert_eq!(table.read_mode(), mode);
             prop_assert_eq!(table.summary(), &summary);
             for key in absent.iter().chain(map.keys().copied()) {
-                let found = table.get(key, KeyHash::of(key)).unwrap();
-                let found = found.map(|found| (found.seqno, found.kind, found.value.to_vec()));
-                let expected = map.get(key).map(|e| (e.seqno, e.kind, e.value.clone()));
-                prop_assert_eq!(found, expected, "key {:?} by {:?}", key, mode);
+                let found = get(&table, key).unwrap();
+                prop_assert_eq!(found.as_ref(), map.get(key).copied(), "{:?} by {:?}", key, mode);
             }
-            for purpose in [CursorPurpose::Read, CursorPurpose::Background] {
-                let mut cursor = table.cursor(purpose);
-                prop_assert_eq!(&all_entries(&mut cursor).unwrap(), &entries);
+            for purpose in PURPOSES {
+                prop_assert_eq!(&forwards(&mut table.cursor(purpose)).unwrap(), &entries);
+                prop_assert_eq!(&backwards(&mut table.cursor(purpose)).unwrap(), &entries);
                 let mut model = VecCursor::new(entries.clone());
                 let mut cursor = table.cursor(purpose);
                 for step in &moves {
@@ -134,5 +133,6 @@ proptest! {
             let report = table.verify(true).unwrap();
             prop_assert_eq!(report.entries, entries.len() as u64);
         }
+        prop_assert_eq!(disk.violations(), Vec::<String>::new());
     }
 }
