@@ -53,7 +53,7 @@ impl LogHeader {
             .map(|prewritten_bytes| LogHeader { file: header, prewritten_bytes })
             .ok_or_else(|| {
                 let what = "the log's part of the header fails its checksum";
-                Error::corruption(name, FILE_HEADER_BYTES as u64, what)
+                Error::corruption(name, 0, what)
             })
     }
 }
@@ -72,9 +72,9 @@ fn checksum(seed: ChecksumSeed, log_fields: &[u8]) -> u32 {
 /// Reads just the header of the log file `name`, which must be of `kind`.
 ///
 /// # Errors
-/// `Io`; `Corruption` in the first 96 bytes for a damaged or incomplete header,
-/// as a crash leaves it in a file that was just being created; `Unsupported`
-/// for one of a later version.
+/// `Io`; `Corruption` at offset 0 for a damaged or incomplete header, as a crash
+/// leaves it in a file that was just being created; `Unsupported` for one of a
+/// later version.
 pub fn read_header(fs: &dyn Fs, name: &str, kind: FileKind) -> Result<FileHeader> {
     Ok(LogHeader::read(&*fs.open(name)?, name, kind)?.file)
 }

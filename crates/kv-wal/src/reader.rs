@@ -27,7 +27,8 @@ pub enum Tail {
     /// Behind its last record, without an end mark: the writer was never
     /// [`finish`](crate::LogWriter::finish)ed, and nothing is torn.
     Clean,
-    /// With its end mark: nothing that was ever written is missing.
+    /// With its end mark. Every record before it was durable when the mark was
+    /// written, and none was written since.
     EndMark,
     /// With a record that was never written whole. Neither it nor what stands
     /// behind it was durable.
@@ -248,5 +249,42 @@ impl fmt::Debug for LogReader {
             .field("end", &self.end)
             .field("tail", &self.tail)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::DatabaseId;
+    use kv_env::SimDisk;
+
+    use super::*;
+    use crate::layout::STAMP_BYTES;
+    use crate::writer::LogWriter;
+
+    /// The memory for a payload is taken only once the file proves to be as
+    /// long as the payload says.
+    #[test]
+    fn a_false_length_allocates_nothing() {
+        let disk = SimDisk::new(0);
+        let header = FileHeader {
+            kind: FileKind::Wal,
+            database_id: DatabaseId([1; 16]),
+            file_id: 1,
+            file_uid: [2; 16],
+        };
+        LogWriter::create(&*disk.fs(), "log", header, 16 << 10).unwrap();
+        let mut bytes = disk.read_file("log").unwrap();
+        let (start, seed) = (Lsn::START, header.seed());
+        let mut huge = RecordHeader::new(RecordType::Data, b"", start, start, seed);
+        huge.payload_bytes = u32::MAX;
+        let at = (4096 + STAMP_BYTES) as usize;
+        bytes[at..at + RECORD_HEADER_BYTES].copy_from_slice(&huge.encode(start, seed));
+        disk.write_file("log", &bytes);
+
+        let position = SegmentPosition::Last;
+        let mut reader = LogReader::open(&*disk.fs(), "log", FileKind::Wal, position).unwrap();
+        assert_eq!(reader.next_record().unwrap(), None);
+        assert!(matches!(reader.tail(), Some(Tail::Torn { file_offset: 4096, .. })));
+        assert!(reader.scratch.capacity() < bytes.len());
     }
 }

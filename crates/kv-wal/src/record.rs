@@ -137,3 +137,24 @@ impl RecordHeader {
         seed.checksum(lsn.0, payload) == self.payload_checksum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(lsn: u64, synced: u64) -> Lsn {
+        let seed = ChecksumSeed::from_identity(b"a file");
+        let header = RecordHeader::new(RecordType::Data, b"", Lsn(lsn), Lsn(synced), seed);
+        let stored = RecordHeader::decode(Lsn(lsn), seed, &header.encode(Lsn(lsn), seed));
+        stored.expect("what was encoded decodes").synced(Lsn(lsn))
+    }
+
+    #[test]
+    fn a_distance_that_does_not_fit_claims_nothing() {
+        let far = 1 << 40;
+        assert_eq!(claim(far, far), Lsn(far));
+        assert_eq!(claim(far, far - u64::from(u32::MAX - 1)), Lsn(far - u64::from(u32::MAX - 1)));
+        assert_eq!(claim(far, far - u64::from(u32::MAX)), Lsn::START);
+        assert_eq!(claim(far, 0), Lsn::START);
+    }
+}

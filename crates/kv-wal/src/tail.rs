@@ -40,9 +40,9 @@ use crate::stamp::FrameStamp;
 /// multiples of it, and so are sectors.
 const UNIT_OF_TEAR_BYTES: u64 = 64;
 
-/// A line is filled front to back, so a half-filled one ends in zeros. This
-/// many tell it from a payload that happens to hold zeros there: the widest
-/// store of a plain copy loop.
+/// A line is filled front to back by aligned stores of eight bytes or more, so
+/// a half-filled one ends in at least so many zeros. That tells it from most
+/// payloads, which hold fewer there.
 const MISSING_END_BYTES: u64 = 8;
 
 const _: () = assert!(FRAME_BYTES.is_multiple_of(UNIT_OF_TEAR_BYTES));
@@ -196,5 +196,116 @@ impl Suspect<'_> {
 
     fn file_offset(&self) -> u64 {
         frame_offset(self.start.frame())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordType;
+
+    const PREWRITTEN_BYTES: u64 = 1 << 20;
+    const PAYLOAD_BYTES: usize = 110;
+    const RECORD_BYTES: u64 = (RECORD_HEADER_BYTES + PAYLOAD_BYTES) as u64;
+
+    fn seed() -> ChecksumSeed {
+        ChecksumSeed::from_identity(b"a file")
+    }
+
+    /// The frames of a log of `records` equal records, each written when all
+    /// before the `synced_records`-th were durable.
+    fn log(records: u64, synced_records: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in 0..records {
+            let start = Lsn(number * RECORD_BYTES);
+            let synced = Lsn(number.min(synced_records) * RECORD_BYTES);
+            let payload = [b'p'; PAYLOAD_BYTES];
+            let header = RecordHeader::new(RecordType::Data, &payload, start, synced, seed());
+            let record = [&header.encode(start, seed())[..], &payload].concat();
+            for (index, byte) in record.into_iter().enumerate() {
+                let lsn = start.plus(index);
+                if lsn.offset_in_frame() == 0 {
+                    let continuation = (RECORD_BYTES - index as u64) % RECORD_BYTES;
+                    let stamp = FrameStamp { continuation: continuation as u32, synced };
+                    bytes.extend(stamp.encode(seed(), frame_offset(lsn.frame())));
+                }
+                bytes.push(byte);
+            }
+        }
+        bytes
+    }
+
+    fn index(lsn: u64) -> usize {
+        (Lsn(lsn).file_offset() - frame_offset(0)) as usize
+    }
+
+    /// The verdict on the record at `start` of the first frame.
+    fn judge(bytes: &[u8], start: u64) -> Verdict {
+        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let mut suspect = Suspect {
+            seed: seed(),
+            prewritten_bytes: PREWRITTEN_BYTES,
+            stream_end: Lsn::at_file_end(PREWRITTEN_BYTES),
+            bytes: &bytes[..used],
+            start: Lsn(start),
+            header: None,
+        };
+        suspect.header = suspect.header_at(Lsn(start));
+        classify(&suspect)
+    }
+
+    #[test]
+    fn a_record_behind_an_intact_header_proves_durability() {
+        let mut bytes = log(4, 2);
+        bytes[index(RECORD_BYTES + 50)] ^= 1;
+        let proof_offset = Lsn(2 * RECORD_BYTES).file_offset();
+        assert_eq!(judge(&bytes, RECORD_BYTES), Verdict::WasDurable { proof_offset });
+        // A proof counts for what is before its position, not for the record at it.
+        assert_eq!(judge(&log(4, 1), RECORD_BYTES), Verdict::WasWhole);
+    }
+
+    #[test]
+    fn behind_a_bad_header_the_next_frame_is_a_foothold() {
+        // Its stamp proves nothing yet: just the first record that it points to.
+        let crossing = FRAME_DATA_BYTES / RECORD_BYTES;
+        let mut bytes = log(crossing + 3, crossing + 1);
+        let (start, stamp) = (crossing * RECORD_BYTES, index(FRAME_DATA_BYTES) - 16);
+        bytes[index(start) + 4] ^= 1;
+        let proof_offset = Lsn(start + RECORD_BYTES).file_offset();
+        assert_eq!(judge(&bytes, start), Verdict::WasDurable { proof_offset });
+        // Here the stamp itself does.
+        let proof_offset = frame_offset(1);
+        let first = (crossing - 1) * RECORD_BYTES;
+        bytes[index(first)] ^= 1;
+        assert_eq!(judge(&bytes, first), Verdict::WasDurable { proof_offset });
+        // Without a foothold it is still seen that nothing is missing.
+        bytes[stamp] ^= 1;
+        assert_eq!(judge(&bytes, start), Verdict::WasWhole);
+    }
+
+    #[test]
+    fn zeros_at_the_end_of_a_line_may_be_a_tear() {
+        let bytes = log(3, 0);
+        let line_end = 128;
+        for (zeros, verdict) in [(8, Verdict::Torn), (7, Verdict::WasWhole)] {
+            let mut torn = bytes.clone();
+            torn[line_end - zeros..line_end].fill(0);
+            assert_eq!(judge(&torn, 0), verdict, "{zeros} zeros");
+        }
+        // In the middle of a line nothing can be missing.
+        let mut rotten = bytes.clone();
+        rotten[70..100].fill(0);
+        assert_eq!(judge(&rotten, 0), Verdict::WasWhole);
+    }
+
+    #[test]
+    fn zeros_from_the_last_byte_to_the_end_of_the_file_may_be_a_tear() {
+        let bytes = log(2, 0);
+        let last = bytes.len() - 1;
+        let mut torn = bytes.clone();
+        torn[last] = 0;
+        assert_eq!(judge(&torn, RECORD_BYTES), Verdict::Torn);
+        torn[last] = b'q';
+        assert_eq!(judge(&torn, RECORD_BYTES), Verdict::WasWhole);
     }
 }

@@ -35,7 +35,6 @@ pub struct LogWriter {
     end: Lsn,
     flushed: Lsn,
     synced: SyncedPosition,
-    has_end_mark: bool,
     failure: Option<Error>,
 }
 
@@ -69,7 +68,6 @@ impl LogWriter {
             end: Lsn::START,
             flushed: Lsn::START,
             synced: SyncedPosition::default(),
-            has_end_mark: false,
             failure: None,
         })
     }
@@ -147,20 +145,6 @@ impl LogWriter {
         self.end.file_end()
     }
 
-    /// Appends the end mark; nothing may be appended behind it.
-    ///
-    /// For a log whose successor is about to take records: mark the end, sync,
-    /// go on with the successor, and [`finish`](LogWriter::finish) this one in
-    /// the background. `finish` does it where it was not done before.
-    ///
-    /// # Errors
-    /// `Io`; `InvalidArgument` if the log has its end mark already.
-    pub fn mark_end(&mut self) -> Result<()> {
-        self.append_record(RecordType::End, &[])?;
-        self.has_end_mark = true;
-        Ok(())
-    }
-
     /// Ends the log: syncs it, appends the end mark, and seals the file, which
     /// cuts the prewritten zeros off and makes it read-only.
     ///
@@ -170,10 +154,8 @@ impl LogWriter {
     /// # Errors
     /// `Io`; the file is then as a crash would have left it.
     pub fn finish(mut self) -> Result<()> {
-        if !self.has_end_mark {
-            self.sync()?;
-            self.mark_end()?;
-        }
+        self.sync()?;
+        self.append_record(RecordType::End, &[])?;
         self.flush()?;
         self.file.seal()
     }
@@ -181,9 +163,6 @@ impl LogWriter {
     #[inline]
     fn append_record(&mut self, record_type: RecordType, payload: &[u8]) -> Result<Lsn> {
         self.check_usable()?;
-        if self.has_end_mark {
-            return Err(Error::InvalidArgument("the log has its end mark already".into()));
-        }
         let start = self.end;
         // Only what was flushed can have been synced, whatever a caller noted.
         let synced = self.synced.get().min(self.flushed);

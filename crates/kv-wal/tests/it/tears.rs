@@ -106,6 +106,23 @@ fn every_mix_of_sector_versions_of_three_groups() {
     }
 }
 
+/// A caller that notes as synced what was not even flushed is not believed: a
+/// record that claims too much would make a tear look like rot.
+#[test]
+fn what_was_not_flushed_does_not_count_as_synced() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, PREWRITTEN_BYTES);
+    log.synced_position().advance(kv_wal::Lsn(u64::MAX));
+    for record in 0..30 {
+        log.append(&text(record, 300)).unwrap();
+    }
+    log.flush().unwrap();
+    let mut torn = disk.read_file(NAME).unwrap();
+    torn[4096..4096 + SECTOR_BYTES].fill(0);
+    let reading = read_last(&torn);
+    assert!(reading.is_torn(), "{:?}", reading.end);
+}
+
 /// Payloads with and without zeros in them.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![3 => 0usize..300, 1 => 300usize..5000];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kv_core::Error;
 use kv_env::{Failure, Fault, FaultFs, Operation, SimDisk};
-use kv_wal::{LogReader, LogWriter, Lsn, MAX_PAYLOAD_BYTES, SegmentPosition, Tail, read_header};
+use kv_wal::{LogReader, LogWriter, Lsn, MAX_PAYLOAD_BYTES, SegmentPosition, read_header};
 
 use crate::support::{NAME, create, header, read_disk, text};
 
@@ -67,7 +67,7 @@ fn every_failed_call_poisons_the_writer() {
         assert!(error.is_out_of_space(), "{error}");
         let synced = log.synced_position().get();
         let calls = (fs.count(Operation::Append), fs.count(Operation::Sync));
-        for result in [log.append(b"x").map(|_| ()), log.flush(), log.sync(), log.mark_end()] {
+        for result in [log.append(b"x").map(|_| ()), log.flush(), log.sync()] {
             assert!(matches!(result, Err(Error::Poisoned { .. })), "{result:?}");
         }
         assert_eq!(log.synced_position().get(), synced);
@@ -90,21 +90,14 @@ fn what_failed_to_be_created_is_an_error() {
 }
 
 #[test]
-fn nothing_goes_behind_the_end_mark() {
-    let disk = SimDisk::new(0);
-    let mut log = create(&disk, 1 << 16);
-    log.append(b"last").unwrap();
-    log.mark_end().unwrap();
-    assert!(matches!(log.append(b"late"), Err(Error::InvalidArgument(_))));
-    assert!(matches!(log.mark_end(), Err(Error::InvalidArgument(_))));
-    log.sync().unwrap();
-    // Marked and synced, its successor may go ahead before it is sealed.
-    let reading = read_disk(&disk, SegmentPosition::Sealed);
-    assert!(matches!(reading.end, Ok(Tail::EndMark)));
-    log.finish().unwrap();
-    let reading = read_disk(&disk, SegmentPosition::Sealed);
-    assert!(matches!(reading.end, Ok(Tail::EndMark)));
-    assert_eq!(reading.records, [b"last"]);
+fn the_end_mark_is_written_after_everything_is_durable() {
+    let (fs, mut log) = counting();
+    log.append(b"unsynced").unwrap();
+    fs.inject(Fault::new(Failure::Device).of(Operation::Append).after(1).times(1));
+    let synced = log.synced_position();
+    let end = log.end();
+    log.finish().unwrap_err();
+    assert_eq!(synced.get(), end, "the sync came before the mark's write, which failed");
 }
 
 #[test]
