@@ -12,7 +12,7 @@
 //! ```
 
 use crate::codec::{Decoder, put_varint};
-use crate::entry::{Kind, KeyspaceId, SeqNo};
+use crate::entry::{KeyspaceId, Kind, SeqNo};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_OPS, check, check_key, check_value};
 
@@ -93,6 +93,11 @@ impl WriteBatch {
     /// What the batch is conditional on.
     pub fn expectations(&self) -> &[Expectation] {
         &self.expectations
+    }
+
+    /// What the batch is conditional on, to renew it.
+    pub fn expectations_mut(&mut self) -> &mut [Expectation] {
+        &mut self.expectations
     }
 
     /// Number of writes.

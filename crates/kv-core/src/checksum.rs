@@ -21,10 +21,8 @@ impl ChecksumSeed {
 
     /// The checksum of several slices as if they were one.
     pub fn checksum_of_parts(self, offset: u64, parts: &[&[u8]]) -> u32 {
-        parts
-            .iter()
-            .fold(crc32c::crc32c_append(self.0, &offset.to_le_bytes()), |crc, part| {
-                crc32c::crc32c_append(crc, part)
-            })
+        parts.iter().fold(crc32c::crc32c_append(self.0, &offset.to_le_bytes()), |crc, part| {
+            crc32c::crc32c_append(crc, part)
+        })
     }
 }

@@ -17,7 +17,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// The number of bytes [`put_varint`] writes for `value`.
 pub fn varint_len(value: u64) -> usize {
-    ((64 - (value | 1).leading_zeros() as usize) + 6) / 7
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Takes fields off the front of a slice; `None` as soon as one does not fit.

@@ -9,7 +9,16 @@ use crate::value::Value;
 /// 0 is "older than everything": the bottom level stores it in place of
 /// numbers that nobody can ask about any more.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
     serde::Deserialize,
 )]
 pub struct SeqNo(pub u64);

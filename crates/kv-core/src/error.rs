@@ -67,7 +67,9 @@ pub enum Error {
     },
     /// A key of a conditional batch has changed, or it cannot be proven
     /// unchanged. Nothing was written: read again and retry.
-    #[error("conflict: a key of the conditional batch changed since it was read; read again and retry")]
+    #[error(
+        "conflict: a key of the conditional batch changed since it was read; read again and retry"
+    )]
     Conflict,
     /// Too much unfinished work; try again later.
     #[error("busy: {0}; try again later")]

@@ -49,7 +49,9 @@ impl FileKind {
 }
 
 /// Random id of a database, in the header of each of its files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct DatabaseId(pub [u8; 16]);
 
 /// Who a file is.

@@ -55,9 +55,8 @@ pub fn decode_metadata<T: DeserializeOwned>(
     file: &str,
 ) -> Result<T> {
     let corrupt = |what: &str| Error::corruption(file, offset, what);
-    let (checked, crc) = bytes
-        .split_last_chunk::<4>()
-        .ok_or_else(|| corrupt("the metadata record is too short"))?;
+    let (checked, crc) =
+        bytes.split_last_chunk::<4>().ok_or_else(|| corrupt("the metadata record is too short"))?;
     if seed.checksum(offset, checked) != u32::from_le_bytes(*crc) {
         return Err(corrupt("the metadata record fails its checksum"));
     }

@@ -46,6 +46,7 @@ mod compact;
 mod engine;
 mod flush;
 mod freeze;
+mod inspect;
 mod install;
 mod level_cursor;
 mod live_table;
@@ -71,7 +72,11 @@ mod view;
 mod waiter;
 
 pub use engine::Engine;
-pub use kv_compaction::RetentionRule;
+pub use inspect::{
+    Problem, VerifiedFile, VerifyReport, current_manifest, manifest_tables, open_table_file,
+    read_manifest_edits, segment_names, verify_directory,
+};
+pub use kv_compaction::{RetentionRule, TableMeta, TableOrigin, VersionEdit};
 pub use kv_core::{
     Error, Expectation, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Result, SeqNo, Value,
     WriteBatch,

@@ -134,8 +134,7 @@ impl Manifest {
     /// exact from now on: nothing is reserved any more.
     pub(crate) fn finish(&mut self, next_file_id: u64) -> Result<()> {
         self.append(&VersionEdit { next_file_id: Some(next_file_id), ..VersionEdit::default() })?;
-        self.log.mark_end()?;
-        self.log.sync()
+        self.log.finish()
     }
 
     fn append(&mut self, edit: &VersionEdit) -> Result<()> {

@@ -178,7 +178,10 @@ impl Replayed {
 
 /// The last segment that ever took a record: those before it were synced and
 /// may not end torn.
-fn last_used_segment(fs: &dyn Fs, segments: &BTreeMap<u64, String>) -> Result<Option<u64>> {
+pub(crate) fn last_used_segment(
+    fs: &dyn Fs,
+    segments: &BTreeMap<u64, String>,
+) -> Result<Option<u64>> {
     for (&id, name) in segments.iter().rev() {
         let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
         if reader.next_record()?.is_some() || !matches!(reader.tail(), Some(Tail::Clean)) {

@@ -79,7 +79,7 @@ impl Shared {
     /// Seals and renames what the writer has left; true if there was anything.
     pub(crate) fn seal_retired_segments(&self) -> Result<bool> {
         let mut any = false;
-        while let Some((id, log)) = { self.segments.state.lock().retired.pop_front() } {
+        while let Some((id, mut log)) = { self.segments.state.lock().retired.pop_front() } {
             any = true;
             log.finish()?;
             let sealed = names::sealed_segment(id);

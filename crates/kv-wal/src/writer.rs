@@ -152,12 +152,15 @@ impl LogWriter {
     /// a damaged tail, proves that every record before it was durable.
     ///
     /// # Errors
-    /// `Io`; the file is then as a crash would have left it.
-    pub fn finish(mut self) -> Result<()> {
+    /// `Io`; the file is then as a crash would have left it. Either way the
+    /// log takes no more records.
+    pub fn finish(&mut self) -> Result<()> {
         self.sync()?;
         self.append_record(RecordType::End, &[])?;
         self.flush()?;
-        self.file.seal()
+        let sealed = self.file.seal();
+        self.failure = Some(sealed.as_ref().err().cloned().unwrap_or(Error::Closed));
+        sealed
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 //! Tests of the engine as its users see it: on real directories, and on a
 //! simulated disk that can lose power at any operation.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod basics;
 mod concurrency;
 mod conditional;

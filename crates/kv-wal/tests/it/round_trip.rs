@@ -113,7 +113,7 @@ fn a_record_much_larger_than_the_group_buffer() {
 #[test]
 fn an_empty_log_and_one_with_just_its_end_mark() {
     let disk = SimDisk::new(0);
-    let log = create(&disk, 9999);
+    let mut log = create(&disk, 9999);
     let empty = disk.read_file(NAME).unwrap();
     assert_eq!(empty.len(), 9999);
     assert_eq!((log.end(), log.file_bytes()), (Lsn::START, 4096));

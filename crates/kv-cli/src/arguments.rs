@@ -1,0 +1,129 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Inspect, verify and operate a kv database directory.
+#[derive(Debug, Parser)]
+#[command(name = "kv", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// Print JSON instead of text: one object, or one line each for entries.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Keys and values are bytes: printable ones stand for themselves, all others are
+written as \\xNN, and a backslash as \\\\. A directory that a server has open is
+refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
+
+Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,
+3 input or output, 4 corruption.
+
+Examples:
+  kv put data fruit:apple red
+  kv scan data --prefix fruit: --limit 10
+  kv verify data --deep --json
+  kv dump-wal data";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the value of a key; exit code 1 if it is absent.
+    Get {
+        /// The database directory.
+        dir: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Set a key, durable when the command ends. Creates the database.
+    Put {
+        /// The database directory.
+        dir: PathBuf,
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Remove a key, durable when the command ends.
+    Del {
+        /// The database directory.
+        dir: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Print entries in the order of their keys.
+    Scan(ScanArguments),
+    /// Print the figures of the database, and what opening it found.
+    Stats {
+        /// The database directory.
+        dir: PathBuf,
+    },
+    /// Draw the levels of the tree and list its tables.
+    Levels {
+        /// The database directory.
+        dir: PathBuf,
+    },
+    /// Check every file without changing anything; exit code 1 for problems.
+    Verify {
+        /// The database directory.
+        dir: PathBuf,
+        /// Also check every entry against index and filter.
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Print the records of a log segment, or of all segments of a directory.
+    DumpWal {
+        /// A segment file or a database directory.
+        path: PathBuf,
+    },
+    /// Print the properties and the entries of a table file.
+    DumpTable {
+        /// The table file.
+        file: PathBuf,
+        /// Print the properties only.
+        #[arg(long)]
+        properties: bool,
+    },
+    /// Print the edits of a manifest, or of the one a directory uses.
+    DumpManifest {
+        /// A manifest file or a database directory.
+        path: PathBuf,
+    },
+    /// Rewrite the whole tree into one level, without what is deleted.
+    Compact {
+        /// The database directory.
+        dir: PathBuf,
+    },
+    /// Move everything from the log into tables.
+    Flush {
+        /// The database directory.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScanArguments {
+    /// The database directory.
+    pub(crate) dir: PathBuf,
+    /// Only keys that start with this.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub(crate) prefix: Option<String>,
+    /// Only keys from this one on.
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Only keys before this one.
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    /// At most this many entries.
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// From the last key to the first.
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Print keys only.
+    #[arg(long)]
+    pub(crate) keys: bool,
+}

@@ -1,0 +1,97 @@
+//! Reading and writing entries.
+
+use std::ops::Bound;
+use std::path::Path;
+
+use kv_engine::{Engine, KeyRange, Options};
+use serde::Serialize;
+
+use crate::arguments::ScanArguments;
+use crate::command::open;
+use crate::escape::{escape, unescape};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Entry {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Written {
+    seqno: u64,
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, Failure> {
+    unescape(text).map_err(Failure::Usage)
+}
+
+pub(crate) fn get(dir: &Path, key: &str, output: &mut Output) -> Result<Outcome, Failure> {
+    let key = bytes(key)?;
+    let engine = open(dir)?;
+    let value = engine.get(&key)?.map(|value| escape(&value));
+    let absent = value.is_none();
+    output.record(&Entry { key: escape(&key), value }, |entry| {
+        entry.value.clone().unwrap_or_default()
+    })?;
+    engine.close()?;
+    Ok(if absent { Outcome::CheckFailed } else { Outcome::Done })
+}
+
+pub(crate) fn put(
+    dir: &Path,
+    key: &str,
+    value: &str,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let (key, value) = (bytes(key)?, bytes(value)?);
+    kv_core::check_key(&key)?;
+    let engine = Engine::open(dir, Options::default())?;
+    let seqno = engine.put(&key, &value)?.0;
+    output.record(&Written { seqno }, |_| String::new())?;
+    engine.close()?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn delete(dir: &Path, key: &str, output: &mut Output) -> Result<Outcome, Failure> {
+    let key = bytes(key)?;
+    let engine = open(dir)?;
+    let seqno = engine.delete(&key)?.0;
+    output.record(&Written { seqno }, |_| String::new())?;
+    engine.close()?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn scan(arguments: &ScanArguments, output: &mut Output) -> Result<Outcome, Failure> {
+    let range = range(arguments)?;
+    let engine = open(&arguments.dir)?;
+    let mut scan = engine.scan(range)?;
+    if arguments.reverse {
+        scan = scan.reverse();
+    }
+    let mut left = arguments.limit.unwrap_or(u64::MAX);
+    while left > 0 && scan.advance()? {
+        left -= 1;
+        let value = (!arguments.keys).then(|| escape(&scan.value()));
+        output.record(&Entry { key: escape(scan.key()), value }, |entry| match &entry.value {
+            Some(value) => format!("{}\t{value}", entry.key),
+            None => entry.key.clone(),
+        })?;
+    }
+    drop(scan);
+    engine.close()?;
+    Ok(Outcome::Done)
+}
+
+fn range(arguments: &ScanArguments) -> Result<KeyRange, Failure> {
+    if let Some(prefix) = &arguments.prefix {
+        return Ok(KeyRange::prefix(&bytes(prefix)?));
+    }
+    let bound = |text: &Option<String>| text.as_deref().map(bytes).transpose();
+    Ok(KeyRange {
+        start: bound(&arguments.from)?.map_or(Bound::Unbounded, Bound::Included),
+        end: bound(&arguments.to)?.map_or(Bound::Unbounded, Bound::Excluded),
+    })
+}

@@ -1,0 +1,108 @@
+//! Figures, shape and soundness of a database.
+
+use std::path::Path;
+
+use kv_engine::{LevelStats, RecoveryReport, Stats, manifest_tables, verify_directory};
+use kv_env::Env;
+use serde::Serialize;
+
+use crate::command::open;
+use crate::escape::escape;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Figures {
+    stats: Stats,
+    recovery: RecoveryReport,
+}
+
+pub(crate) fn stats(dir: &Path, output: &mut Output) -> Result<Outcome, Failure> {
+    let engine = open(dir)?;
+    let figures = Figures { stats: engine.stats(), recovery: engine.recovery_report().clone() };
+    output.record(&figures, |figures| {
+        let stats = serde_json::to_value(&figures.stats).unwrap_or_default();
+        let lines = stats.as_object().into_iter().flatten();
+        let lines: Vec<String> = lines.map(|(name, value)| format!("{name:<26} {value}")).collect();
+        format!("{}\n{}", figures.recovery, lines.join("\n"))
+    })?;
+    engine.close()?;
+    Ok(Outcome::Done)
+}
+
+#[derive(Serialize)]
+struct TableLine {
+    level: u32,
+    file: String,
+    bytes: u64,
+    entries: u64,
+    deletes: u64,
+    smallest_key: String,
+    largest_key: String,
+}
+
+#[derive(Serialize)]
+struct Levels {
+    levels: Vec<LevelStats>,
+    tables: Vec<TableLine>,
+}
+
+pub(crate) fn levels(dir: &Path, output: &mut Output) -> Result<Outcome, Failure> {
+    let engine = open(dir)?;
+    let (levels, shape) = (engine.levels(), engine.shape());
+    engine.close()?;
+    let tables = manifest_tables(&Env::real(dir, false)?)?;
+    let tables = tables.into_iter().map(|(level, meta)| TableLine {
+        level,
+        file: meta.file_name(),
+        bytes: meta.file_bytes,
+        entries: meta.entries,
+        deletes: meta.deletes,
+        smallest_key: escape(&meta.smallest_key),
+        largest_key: escape(&meta.largest_key),
+    });
+    output.record(&Levels { levels, tables: tables.collect() }, |report| {
+        let mut text = shape;
+        for table in &report.tables {
+            text.push_str(&format!(
+                "L{} {} {} bytes, {} entries ({} deletes), {} to {}\n",
+                table.level,
+                table.file,
+                table.bytes,
+                table.entries,
+                table.deletes,
+                table.smallest_key,
+                table.largest_key
+            ));
+        }
+        text
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn verify(dir: &Path, deep: bool, output: &mut Output) -> Result<Outcome, Failure> {
+    let report = verify_directory(&Env::real(dir, false)?, deep)?;
+    output.record(&report, |report| {
+        let mut lines = vec![format!("manifest {}", report.manifest)];
+        for file in &report.files {
+            let torn = match file.torn_bytes {
+                0 => String::new(),
+                bytes => format!(", {bytes} bytes of an incomplete write behind them"),
+            };
+            lines.push(format!("ok {}: {} items{torn}", file.name, file.items));
+        }
+        lines.extend(report.foreign.iter().map(|name| format!("foreign {name}: left alone")));
+        lines.extend(
+            report
+                .problems
+                .iter()
+                .map(|problem| format!("PROBLEM {}: {}", problem.file, problem.what)),
+        );
+        lines.push(match report.problems.len() {
+            0 => format!("{} files are sound", report.files.len()),
+            count => format!("{count} problems; restore the files from a backup"),
+        });
+        lines.join("\n")
+    })?;
+    Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::CheckFailed })
+}

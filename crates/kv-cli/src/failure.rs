@@ -1,0 +1,81 @@
+//! What can go wrong, as an exit code and a sentence.
+
+use kv_engine::Error;
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done = 0,
+    CheckFailed = 1,
+    Usage = 2,
+    InputOutput = 3,
+    Corruption = 4,
+}
+
+impl From<Outcome> for std::process::ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        (outcome as u8).into()
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line cannot be served as given.
+    Usage(String),
+    /// The engine refused.
+    Engine(Error),
+    /// Nobody reads the output.
+    Output(std::io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> Outcome {
+        match self {
+            Failure::Usage(_) => Outcome::Usage,
+            Failure::Engine(error) => match error {
+                Error::Corruption { .. } | Error::Unsupported { .. } => Outcome::Corruption,
+                Error::InvalidArgument(_) | Error::TooLarge { .. } => Outcome::Usage,
+                _ => Outcome::InputOutput,
+            },
+            // `kv scan | head` is not a failure of the scan.
+            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Outcome::Done
+            }
+            Failure::Output(_) => Outcome::InputOutput,
+        }
+    }
+
+    /// The name of the kind, for JSON.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.exit_code() {
+            Outcome::Done => "output_closed",
+            Outcome::CheckFailed => "check_failed",
+            Outcome::Usage => "usage",
+            Outcome::InputOutput => "input_output",
+            Outcome::Corruption => "corruption",
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Usage(sentence) => formatter.write_str(sentence),
+            Failure::Engine(error) => error.fmt(formatter),
+            Failure::Output(error) => write!(formatter, "cannot write the output: {error}"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Engine(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Output(error)
+    }
+}

@@ -1,0 +1,60 @@
+//! Text for people, JSON for programs.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Where a command prints.
+pub(crate) struct Output {
+    json: bool,
+    out: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Output {
+        Output { json, out: BufWriter::new(io::stdout()) }
+    }
+
+    /// Prints `record` as one line of JSON, or what `text` makes of it.
+    pub(crate) fn record<T: Serialize>(
+        &mut self,
+        record: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            serde_json::to_writer(&mut self.out, record).map_err(io::Error::from)?;
+            self.out.write_all(b"\n")?;
+        } else {
+            let text = text(record);
+            if !text.is_empty() {
+                writeln!(self.out, "{}", text.trim_end())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes out what is buffered; called once a command is done.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Reports a failure on standard error.
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        if let Failure::Output(error) = failure
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return;
+        }
+        // What was found before the failure comes first.
+        let _ = self.out.flush();
+        if self.json {
+            let report =
+                serde_json::json!({ "error": failure.kind(), "message": failure.to_string() });
+            eprintln!("{report}");
+        } else {
+            eprintln!("kv: {failure}");
+        }
+    }
+}
