@@ -1,5 +1,6 @@
 //! The execution of one command.
 
+use super::arguments::is_word;
 use super::data::{Access, DataContext};
 use super::error::{CommandError, CommandResult};
 use super::outcome::{Outcome, Requirement};
@@ -50,10 +51,7 @@ fn try_execute(
 ) -> CommandResult<Outcome> {
     let spec = match admit(args, session) {
         Ok(spec) => spec,
-        Err(error) => {
-            session.note_refused();
-            return Err(error);
-        }
+        Err(error) => return Err(note_refused(error, args, session)),
     };
     if let Some(transaction) = &mut session.transaction
         && !spec.flags.contains(Flags::UNQUEUED)
@@ -85,6 +83,17 @@ fn admit(args: Args<'_>, session: &Session) -> CommandResult<&'static CommandSpe
         return Err(CommandError::NOT_IN_TRANSACTION);
     }
     Ok(spec)
+}
+
+/// A refused command refuses the transaction that it would have been part of; a
+/// refused `EXEC` ends it.
+fn note_refused(error: CommandError, args: Args<'_>, session: &mut Session) -> CommandError {
+    if !is_word(args.name(), "EXEC") {
+        session.note_refused();
+        return error;
+    }
+    session.discard();
+    error.as_reason_for_abort()
 }
 
 /// What commands with these flags need that the context does not give.

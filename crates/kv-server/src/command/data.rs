@@ -326,8 +326,8 @@ impl<'r> DataContext<'r> {
         self.index().contains_key(key)
     }
 
-    /// Live keys of a database that start with `prefix`, behind `after`, with
-    /// their values.
+    /// Live keys of a database that start with `prefix`, from `from` on in the
+    /// direction of the scan, with their values.
     ///
     /// Keys that a scan does not meet cannot be expected: another client may
     /// create one before the batch commits.
@@ -335,10 +335,10 @@ impl<'r> DataContext<'r> {
         &mut self,
         database: u8,
         prefix: &[u8],
-        after: Bound<&[u8]>,
+        from: Bound<&[u8]>,
         direction: Direction,
     ) -> CommandResult<impl Iterator<Item = CommandResult<(Vec<u8>, Stored)>> + '_> {
-        let (start, end) = key_range(database, prefix, after);
+        let (start, end) = key_range(database, prefix, from, direction);
         let now_ms = self.context.now_ms;
         let entries = self.scan(as_slice(&start), as_slice(&end), direction)?;
         Ok(entries.filter_map(move |entry| {

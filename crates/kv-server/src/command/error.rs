@@ -53,6 +53,12 @@ impl CommandError {
     pub(crate) fn invalid_expiry(name: &str) -> CommandError {
         CommandError::general(format_args!("invalid expire time in '{name}' command"))
     }
+
+    /// The error of an `EXEC` that is refused with this one.
+    pub(crate) fn as_reason_for_abort(&self) -> CommandError {
+        let reason = self.0.strip_prefix("ERR ").unwrap_or(&self.0);
+        CommandError(Cow::Owned(format!("EXECABORT Transaction discarded because of: {reason}")))
+    }
 }
 
 impl From<kv_core::Error> for CommandError {

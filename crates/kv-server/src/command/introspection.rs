@@ -25,7 +25,7 @@ pub(crate) fn info(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     }
     let infos = call.args.iter_from(2).map(|name| match table::find_full(name) {
         Some(spec) => describe(spec),
-        None => Reply::NilArray,
+        None => Reply::Nil,
     });
     Ok(Reply::Array(infos.collect()).into())
 }

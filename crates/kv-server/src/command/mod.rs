@@ -47,3 +47,6 @@ pub(crate) use server::{ClientInfo, ConfigureError, InfoSection, LevelInfo, Serv
 pub(crate) use session::Session;
 pub(crate) use table::command_name;
 pub(crate) use value::is_expired_entry;
+
+#[cfg(test)]
+mod tests;

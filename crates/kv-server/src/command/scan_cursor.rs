@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Positions remembered at a time: more scans than that in progress only cost
 /// repeated keys. A power of two, so that tickets stay spread when they wrap.
-const SLOTS: usize = 16_384;
+pub(crate) const SLOTS: usize = 16_384;
 
 const TICKET_BITS: u32 = 32;
 const HEAD_BYTES: usize = 4;

@@ -100,7 +100,10 @@ pub(crate) fn config_get(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     for (name, value) in call.server.configuration() {
         for pattern in call.args.iter_from(2) {
             if Glob::ignoring_case(pattern).matches(name.as_bytes())? {
-                found.push((Reply::bulk(&name), Reply::bulk(&value)));
+                // A name without wildcards comes back as the client spelled it.
+                let is_spelled = name.as_bytes().eq_ignore_ascii_case(pattern);
+                let name = if is_spelled { pattern } else { name.as_bytes() };
+                found.push((Reply::bulk(name), Reply::bulk(&value)));
                 break;
             }
         }
@@ -118,21 +121,26 @@ pub(crate) fn config_set(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     let parameters: Vec<(String, String)> = names.zip(values).collect();
     for (index, (name, _)) in parameters.iter().enumerate() {
         if parameters[..index].iter().any(|(earlier, _)| earlier == name) {
-            return Err(refused(name, "duplicate parameter"));
+            return Err(refused(&call.args[2 + 2 * index], "duplicate parameter"));
         }
     }
-    match call.server.configure(&parameters) {
-        Ok(()) => Ok(Reply::OK.into()),
-        Err(ConfigureError::Unknown { name }) => Err(CommandError::general(format_args!(
+    let Err(error) = call.server.configure(&parameters) else { return Ok(Reply::OK.into()) };
+    // The client gets its own spelling back.
+    let spelled = |name: &str| {
+        let mut names = call.args.iter_from(2).step_by(2);
+        names.find(|spelled| is_word(spelled, name)).unwrap_or_default()
+    };
+    Err(match error {
+        ConfigureError::Unknown { name } => CommandError::general(format_args!(
             "Unknown option or number of arguments for CONFIG SET - '{}'",
-            quote_for_error(name.as_bytes(), 128)
-        ))),
-        Err(ConfigureError::Refused { name, reason }) => Err(refused(&name, &reason)),
-    }
+            quote_for_error(spelled(&name), 128)
+        )),
+        ConfigureError::Refused { name, reason } => refused(spelled(&name), &reason),
+    })
 }
 
-fn refused(name: &str, reason: &str) -> CommandError {
-    let name = quote_for_error(name.as_bytes(), 128);
+fn refused(name: &[u8], reason: &str) -> CommandError {
+    let name = quote_for_error(name, 128);
     CommandError::general(format_args!(
         "CONFIG SET failed (possibly related to argument '{name}') - {reason}"
     ))

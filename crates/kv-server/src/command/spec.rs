@@ -176,10 +176,27 @@ impl CommandSpec {
         !self.subcommands.is_empty()
     }
 
-    /// Categories of access lists, with their `@`.
+    /// Categories of access lists, with their `@`, in the order of Redis.
     pub(crate) fn acl_categories(&self) -> Vec<&'static str> {
         let has = |flag| self.flags.contains(flag);
-        let grouped = match self.group {
+        let implied = [
+            ("@write", has(Flags::WRITE)),
+            ("@read", has(Flags::READONLY)),
+            ("@admin", has(Flags::ADMIN)),
+            ("@dangerous", has(Flags::ADMIN)),
+            ("@fast", has(Flags::FAST)),
+            ("@slow", !has(Flags::FAST)),
+        ];
+        let is_in = |category: &&'static str| {
+            implied.iter().any(|(name, is_in)| name == category && *is_in)
+                || self.categories.contains(category)
+                || self.group_category() == Some(*category)
+        };
+        ACL_CATEGORIES.into_iter().filter(is_in).collect()
+    }
+
+    fn group_category(&self) -> Option<&'static str> {
+        match self.group {
             _ if self.is_container() => None,
             Group::Connection => Some("@connection"),
             Group::String => Some("@string"),
@@ -187,20 +204,21 @@ impl CommandSpec {
             Group::Transactions => Some("@transaction"),
             Group::Scripting => Some("@scripting"),
             Group::Generic | Group::Server | Group::Engine => None,
-        };
-        let mut categories: Vec<&'static str> = grouped.into_iter().collect();
-        if has(Flags::WRITE) {
-            categories.push("@write");
         }
-        if has(Flags::READONLY) {
-            categories.push("@read");
-        }
-        if has(Flags::ADMIN) {
-            categories.extend(["@admin", "@dangerous"]);
-        }
-        categories.push(if has(Flags::FAST) { "@fast" } else { "@slow" });
-        categories.extend(self.categories);
-        categories.dedup();
-        categories
     }
 }
+
+/// The categories that the table uses, in the order of Redis.
+const ACL_CATEGORIES: [&str; 11] = [
+    "@keyspace",
+    "@read",
+    "@write",
+    "@string",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+    "@scripting",
+];

@@ -14,6 +14,8 @@ use std::ops::Bound;
 
 use kv_core::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Value};
 
+use super::reader::Direction;
+
 /// Databases that `SELECT` may name: Redis's default.
 pub(crate) const DATABASES: u8 = 16;
 
@@ -60,12 +62,13 @@ pub(crate) fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(end)
 }
 
-/// Engine keys of `database` whose user key starts with `prefix` and lies
-/// behind `after`.
+/// Engine keys of `database` whose user key starts with `prefix`, from `from`
+/// on in the direction of a scan.
 pub(crate) fn key_range(
     database: u8,
     prefix: &[u8],
-    after: Bound<&[u8]>,
+    from: Bound<&[u8]>,
+    direction: Direction,
 ) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let engine_key = |user_key: &[u8]| {
         let mut key = Vec::new();
@@ -74,14 +77,23 @@ pub(crate) fn key_range(
     };
     let first = engine_key(prefix);
     let end = end_of_prefix(&first).expect("the tag is below 255");
-    let start = match after {
-        Bound::Unbounded => Bound::Included(first),
-        Bound::Included(key) if key <= prefix => Bound::Included(first),
-        Bound::Excluded(key) if key < prefix => Bound::Included(first),
-        Bound::Included(key) => Bound::Included(engine_key(key)),
-        Bound::Excluded(key) => Bound::Excluded(engine_key(key)),
-    };
-    (start, Bound::Excluded(end))
+    let from = from.map(engine_key);
+    match direction {
+        Direction::Forward => {
+            let is_before = matches!(&from,
+                Bound::Included(key) | Bound::Excluded(key) if *key < first);
+            let starts_anywhere = from == Bound::Unbounded || is_before;
+            let start = if starts_anywhere { Bound::Included(first) } else { from };
+            (start, Bound::Excluded(end))
+        }
+        Direction::Backward => {
+            let is_behind = matches!(&from,
+                Bound::Included(key) | Bound::Excluded(key) if *key >= end);
+            let starts_anywhere = from == Bound::Unbounded || is_behind;
+            let last = if starts_anywhere { Bound::Excluded(end) } else { from };
+            (Bound::Included(first), last)
+        }
+    }
 }
 
 /// What a stored value is.

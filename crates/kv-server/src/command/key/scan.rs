@@ -62,29 +62,30 @@ pub(crate) fn delete_all_keys(database: u8, data: &mut DataContext<'_>) -> Comma
     result
 }
 
-/// A key near a random point between the first and the last key.
+/// A key next to a random point between the first and the last key.
 ///
-/// Keys are not equally likely: one behind a wide gap comes more often.
+/// Keys are not equally likely: one beside a wide gap comes more often.
 pub(crate) fn randomkey(_: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<Reply> {
-    let Some(first) = edge_key(data, Direction::Forward)? else { return Ok(Reply::Nil) };
-    let Some(last) = edge_key(data, Direction::Backward)? else { return Ok(Reply::Nil) };
-    let target = key_between(&first, &last, data.next_random());
-    let found = first_live_key(data, Bound::Included(&target))?;
+    let Some(first) = next_key(data, Bound::Unbounded, Direction::Forward)? else {
+        return Ok(Reply::Nil);
+    };
+    let last = next_key(data, Bound::Unbounded, Direction::Backward)?;
+    let point = key_between(&first, last.as_ref().unwrap_or(&first), data.next_random());
+    // Looking both ways gives the first and the last key their chance.
+    let is_forward = data.next_random() & 1 == 0;
+    let direction = if is_forward { Direction::Forward } else { Direction::Backward };
+    let found = next_key(data, Bound::Included(&point), direction)?;
     Ok(Reply::bulk(found.unwrap_or(first)))
 }
 
-fn edge_key(data: &mut DataContext<'_>, direction: Direction) -> CommandResult<Option<Vec<u8>>> {
-    let database = data.database();
-    let mut keys = data.live_keys(database, b"", Bound::Unbounded, direction)?;
-    Ok(keys.next().transpose()?.map(|(key, _)| key))
-}
-
-fn first_live_key(
+/// The next live key from `from` on.
+fn next_key(
     data: &mut DataContext<'_>,
     from: Bound<&[u8]>,
+    direction: Direction,
 ) -> CommandResult<Option<Vec<u8>>> {
     let database = data.database();
-    let mut keys = data.live_keys(database, b"", from, Direction::Forward)?;
+    let mut keys = data.live_keys(database, b"", from, direction)?;
     Ok(keys.next().transpose()?.map(|(key, _)| key))
 }
 
@@ -161,8 +162,10 @@ pub(crate) fn scan(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 }
 
 fn parse_cursor(argument: &[u8]) -> CommandResult<u64> {
-    let is_number = !argument.is_empty() && argument.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(argument)
+    // As for Redis, no digits are a zero.
+    let digits = if argument.is_empty() { b"0" } else { argument };
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits)
         .ok()
         .filter(|_| is_number)
         .and_then(|digits| digits.parse().ok())

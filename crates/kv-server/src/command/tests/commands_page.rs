@@ -1,0 +1,154 @@
+//! `docs/COMMANDS.md` is written from the command table.
+//!
+//! `UPDATE_DOCS=1 cargo test -p kv-server` writes it anew.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::command::scan_cursor::SLOTS;
+use crate::command::spec::{CommandSpec, Flags, Group};
+use crate::command::table;
+use crate::command::value::{MAX_STRING_BYTES, MAX_USER_KEY_BYTES};
+
+/// What is unlike Redis 7.0 on purpose, and why.
+fn differences() -> Vec<(&'static str, String)> {
+    let text = str::to_owned;
+    vec![
+        (
+            "all writes",
+            text(
+                "A reply leaves when the write is as durable as configured; by default that is after `fdatasync`.",
+            ),
+        ),
+        (
+            "all keys",
+            format!(
+                "A key has at most {MAX_USER_KEY_BYTES} bytes, a string at most {MAX_STRING_BYTES}."
+            ),
+        ),
+        ("`COMMAND DOCS`", text("Summaries and complexities are our own; histories are left out.")),
+        ("`COMMAND INFO`", text("Tips are left out.")),
+        (
+            "`DBSIZE`, `KEYS`, `LCS`",
+            text(
+                "They look at many keys or bytes and run aside, so that other clients are not held up.",
+            ),
+        ),
+        (
+            "`EXEC`",
+            text(
+                "One atomic batch, which may hold 1 GiB. What a transaction reads is still so when it commits; keys that a `KEYS`, `SCAN`, `DBSIZE` or `FLUSHDB` inside it did not meet may be created meanwhile.",
+            ),
+        ),
+        (
+            "`FLUSHDB`, `FLUSHALL`",
+            text(
+                "Outside of a transaction they delete in many batches: others can see a part deleted, and keys set meanwhile may stay. `ASYNC` and `SYNC` are the same.",
+            ),
+        ),
+        (
+            "`INCRBYFLOAT`",
+            text("Computes and prints as Redis does on x86; hexadecimal numbers are refused."),
+        ),
+        (
+            "`KEYS`, `SCAN`",
+            text("Keys come in order. A pattern that takes too many steps to match is an error."),
+        ),
+        (
+            "`OBJECT`, `TOUCH`",
+            text(
+                "Accesses are not recorded: no key is idle, `TOUCH` only counts, encodings are those that Redis would choose.",
+            ),
+        ),
+        ("`RANDOMKEY`", text("Keys behind wide gaps come more often than others.")),
+        (
+            "`SCAN`",
+            format!(
+                "A cursor goes on exactly behind the last key while it is among the last {SLOTS} handed out, and else a little before it: also after a restart each key that was there all the time is returned at least once."
+            ),
+        ),
+        (
+            "`SHUTDOWN`",
+            text("Never loses an acknowledged write: `SAVE` and `NOSAVE` are the same."),
+        ),
+        ("`TIME`", text("Whole milliseconds.")),
+        ("`WAIT`", text("Answers 0 at once: there are no replicas.")),
+        (
+            "`WATCH`",
+            text(
+                "A key that was written by a batch too old to compare counts as changed: `EXEC` answers nil, and a retry succeeds.",
+            ),
+        ),
+    ]
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Commands\n\n\
+         <!-- Written from the command table; UPDATE_DOCS=1 cargo test -p kv-server renews it. -->\n\n\
+         The server speaks RESP2 and RESP3 and follows Redis 7.0 in replies and error texts.\n\
+         `[a]` may be left out, `a | b` is a choice, `...` repeats.\n",
+    );
+    for group in Group::ALL {
+        let commands: Vec<_> = table::all().filter(|spec| spec.group == group).collect();
+        writeln!(page, "\n## {}\n", title(group)).unwrap();
+        page.push_str("| command | what it does | cost | since | keys |\n|---|---|---|---|---|\n");
+        for spec in commands {
+            let rows = if spec.is_container() && spec.name != "command" {
+                spec.subcommands.iter().collect()
+            } else {
+                std::iter::once(spec).chain(spec.subcommands).collect::<Vec<_>>()
+            };
+            rows.into_iter().for_each(|spec| page.push_str(&row(spec)));
+        }
+    }
+    page.push_str("\n## Differences from Redis 7.0\n\n| where | what |\n|---|---|\n");
+    for (place, what) in differences() {
+        writeln!(page, "| {place} | {what} |").unwrap();
+    }
+    page
+}
+
+fn title(group: Group) -> &'static str {
+    match group {
+        Group::Connection => "Connection",
+        Group::Server => "Server",
+        Group::Generic => "Keys",
+        Group::String => "Strings",
+        Group::Transactions => "Transactions",
+        Group::Scripting => "Scripting",
+        Group::Engine => "Engine (not in Redis)",
+    }
+}
+
+fn row(spec: &CommandSpec) -> String {
+    let name = spec.name.replace('|', " ").to_ascii_uppercase();
+    let usage = format!("{name} {}", spec.syntax);
+    let keys = match (spec.keys.first, spec.flags) {
+        (0, _) => "",
+        (_, flags) if flags.contains(Flags::WRITE) => "writes",
+        _ => "reads",
+    };
+    format!(
+        "| `{}` | {} | {} | {} | {keys} |\n",
+        usage.trim_end().replace('|', "\\|"),
+        spec.summary,
+        spec.complexity,
+        spec.since
+    )
+}
+
+#[test]
+fn the_page_of_commands_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/COMMANDS.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/COMMANDS.md is not what the command table says; renew it with \
+         UPDATE_DOCS=1 cargo test -p kv-server"
+    );
+}

@@ -1,0 +1,136 @@
+//! Sizes at and beyond their limits, and what must not be done with them.
+
+use super::driver::{Driver, START_MS};
+use super::store::Store;
+use super::test_server::{PASSWORD, TestServer};
+use crate::command::session::MAX_QUEUED_BYTES;
+use crate::command::value::{MAX_STRING_BYTES, MAX_USER_KEY_BYTES};
+use crate::command::{Access, DataContext, Outcome, Requirement, RunContext, Session, execute};
+use crate::resp::{OwnedArgs, Reply};
+
+fn reply(store: &mut Store, arguments: &[&[u8]]) -> Reply {
+    let server = TestServer::new();
+    let mut session = Session::new(1, true);
+    let mut driver =
+        Driver { store, server: &server, session: &mut session, now_ms: START_MS, seed: 1 };
+    let mut result = driver.run(&[OwnedArgs::of(arguments)]);
+    result.replies.pop().unwrap().0
+}
+
+#[test]
+fn the_longest_key_is_stored_and_a_longer_one_is_refused() {
+    let mut store = Store::default();
+    let longest = vec![b'k'; MAX_USER_KEY_BYTES];
+    assert_eq!(reply(&mut store, &[b"SET", &longest, b"v"]), Reply::OK);
+    assert_eq!(reply(&mut store, &[b"GET", &longest]), Reply::bulk("v"));
+
+    let longer = vec![b'k'; MAX_USER_KEY_BYTES + 1];
+    let refusal = Reply::error("ERR key of 65534 bytes is over the limit of 65533 bytes");
+    for arguments in [
+        &[&b"SET"[..], &longer, b"v"][..],
+        &[b"MSET", b"a", b"1", &longer, b"v"],
+        &[b"MSETNX", b"a", b"1", &longer, b"v"],
+        &[b"INCR", &longer],
+        &[b"APPEND", &longer, b"v"],
+        &[b"RENAME", &longest, &longer],
+        &[b"COPY", &longest, &longer],
+        &[b"SETRANGE", &longer, b"1", b"v"],
+    ] {
+        assert_eq!(reply(&mut store, arguments), refusal);
+    }
+    assert_eq!(reply(&mut store, &[b"DBSIZE"]), Reply::Integer(1));
+    assert_eq!(reply(&mut store, &[b"GET", &longer]), Reply::Nil);
+    assert_eq!(reply(&mut store, &[b"DEL", &longer]), Reply::Integer(0));
+    assert_eq!(reply(&mut store, &[b"TTL", &longer]), Reply::Integer(-2));
+}
+
+#[test]
+fn a_string_over_its_limit_is_refused_before_it_is_built() {
+    let mut store = Store::default();
+    reply(&mut store, &[b"SET", b"k", b"v"]);
+    let offset = (MAX_STRING_BYTES - 1).to_string();
+    let refusal = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    let refused = reply(&mut store, &[b"SETRANGE", b"k", offset.as_bytes(), b"xy"]);
+    assert_eq!(refused, Reply::error(refusal));
+    assert_eq!(reply(&mut store, &[b"GET", b"k"]), Reply::bulk("v"));
+}
+
+#[test]
+fn a_command_waits_for_the_commit_of_a_large_run() {
+    let store = Store::default();
+    let server = TestServer::new();
+    let mut session = Session::new(1, true);
+    let context =
+        RunContext { now_ms: START_MS, seed: 1, access: Access::Update, may_take_long: false };
+    let mut data = DataContext::new(&store, context);
+    let large = vec![b'x'; 600_000];
+    let set = OwnedArgs::of([b"SET", &b"k"[..], &large]);
+    let mut execute = |args: &OwnedArgs| execute(args.as_args(), &mut session, &mut data, &server);
+    assert_eq!(execute(&set), Outcome::Reply(Reply::OK));
+    assert_eq!(execute(&set), Outcome::Reply(Reply::OK));
+    assert_eq!(execute(&set), Outcome::Again(Requirement::Commit));
+    assert_eq!(execute(&OwnedArgs::of(["GET", "k"])), Outcome::Again(Requirement::Commit));
+}
+
+#[test]
+fn a_transaction_has_a_largest_size() {
+    let mut session = Session::new(1, true);
+    let spec = crate::command::table::find(b"set").unwrap();
+    let mut transaction = crate::command::session::Transaction::default();
+    let value = vec![b'x'; 64 << 20];
+    let set = OwnedArgs::of([b"SET", &b"k"[..], &value]);
+    // 16 times 64 MiB and a few bytes: the last one is too much.
+    let pushed = (0..16).take_while(|_| transaction.push(spec, set.as_args())).count();
+    assert_eq!(pushed, 15);
+    assert!(MAX_QUEUED_BYTES >= 15 * value.len());
+    session.transaction = Some(transaction);
+
+    let store = Store::default();
+    let server = TestServer::new();
+    let context =
+        RunContext { now_ms: START_MS, seed: 1, access: Access::Update, may_take_long: false };
+    let mut data = DataContext::new(&store, context);
+    let refused = execute(set.as_args(), &mut session, &mut data, &server);
+    let text = "ERR the transaction is over its limit of 1 GiB";
+    assert_eq!(refused, Outcome::Reply(Reply::error(text)));
+    let exec = execute(OwnedArgs::of(["EXEC"]).as_args(), &mut session, &mut data, &server);
+    let text = "EXECABORT Transaction discarded because of previous errors.";
+    assert_eq!(exec, Outcome::Reply(Reply::error(text)));
+    assert!(!data.has_pending_writes());
+}
+
+#[test]
+fn without_the_password_only_a_few_commands_are_open() {
+    let mut store = Store::default();
+    let mut server = TestServer::new();
+    server.password_required = true;
+    let mut session = Session::new(1, false);
+    let mut ask = |arguments: &[&str]| {
+        let mut driver = Driver {
+            store: &mut store,
+            server: &server,
+            session: &mut session,
+            now_ms: START_MS,
+            seed: 1,
+        };
+        let mut result = driver.run(&[OwnedArgs::of(arguments)]);
+        result.replies.pop().unwrap().0
+    };
+    let closed = Reply::error("NOAUTH Authentication required.");
+    assert_eq!(ask(&["GET", "k"]), closed);
+    assert_eq!(ask(&["PING"]), closed);
+    assert_eq!(ask(&["MULTI"]), closed);
+    assert_eq!(ask(&["COMMAND"]), closed);
+    assert!(ask(&["HELLO", "3"]).is_error());
+    let wrong = Reply::error("WRONGPASS invalid username-password pair or user is disabled.");
+    assert_eq!(ask(&["AUTH", "guess"]), wrong);
+    assert_eq!(ask(&["AUTH", "somebody", PASSWORD]), wrong);
+    assert_eq!(ask(&["HELLO", "3", "AUTH", "default", "guess"]), wrong);
+    assert_eq!(ask(&["AUTH", PASSWORD]), Reply::OK);
+    assert_eq!(ask(&["GET", "k"]), Reply::Nil);
+    assert_eq!(ask(&["RESET"]), Reply::Simple("RESET".into()));
+    assert_eq!(ask(&["GET", "k"]), closed);
+    let hello = ask(&["HELLO", "3", "AUTH", "default", PASSWORD, "SETNAME", "me"]);
+    assert!(matches!(hello, Reply::Map(_)));
+    assert_eq!(ask(&["CLIENT", "GETNAME"]), Reply::bulk("me"));
+}
