@@ -1,6 +1,8 @@
 //! Plans that run at the same time stay out of each other's way.
 
-use kv_compaction::{Busy, Plan, TableMeta, Version, pick};
+use std::ops::Bound;
+
+use kv_compaction::{Busy, KeyBounds, Plan, RangeCompaction, RangePick, TableMeta, Version, pick};
 
 use crate::drawing::{policy, tree};
 
@@ -57,25 +59,23 @@ fn newer_tables_of_level_0_wait_for_the_older_they_overlap() {
 
 #[test]
 fn outputs_of_two_plans_cannot_come_to_overlap() {
-    // Tables 1 and 3 go down as one plan whose output may span the gap; 2 sits
-    // in the gap and overlaps nothing, so only its key range is in the way.
-    let version = tree("L1 1:a-c:200 2:m-n:200\n L2 9:a-z:10");
+    // Tables 1 and 2 go down as one plan, whose output may span the gap between
+    // them. Table 5 would fit into the gap in every level, but not for long.
+    let runs = "L1 1:a-c:40 2:m-n:40\n L2 4:a-b:10";
+    let version = tree(&format!("L0 8:x-y:9 7:x-y:9 6:x-y:9 5:d-e:9\n {runs}"));
+    let a: KeyBounds<'_> = (Bound::Included(b"a"), Bound::Included(b"a"));
+    let range = RangeCompaction::new(&version, a, false);
     let mut busy = Busy::default();
-    let plan = pick(&version, &policy(), &busy).unwrap();
-    assert_eq!(
-        plan.to_string(),
-        "L1 -> L2 rewrite L1: 1 2 L2: 9 [a..z] (the level is over its target)"
-    );
+    let RangePick::Plan(plan) = range.pick(&version, &policy(), &busy) else {
+        panic!("the range is in two levels")
+    };
+    assert_eq!(plan.to_string(), "L1 -> L2 rewrite L1: 1 2 L2: 4 [a..n] (asked for)");
+    let alone = pick(&version, &policy(), &busy).unwrap();
+    assert_eq!(alone.to_string(), "L0 -> L1 move L0: 5 [d..e] (level 0 is full)");
     busy.begin(&plan);
-    assert!(pick(&version, &policy(), &busy).is_none());
-    let beside = tree("L1 1:a-c:200 2:m-n:200 3:za-zz:200\n L2 9:a-z:10");
-    let other = pick(&beside, &policy(), &busy).unwrap();
-    assert_eq!(other.to_string(), "L1 -> L2 move L1: 3 [za..zz] (the level is over its target)");
-    assert!(busy.allows(&other));
-    let inside = tree("L1 1:a-c:200 4:d-e:200 2:m-n:200 3:za-zz:200\n L2 9:a-z:10");
-    if let Some(plan) = pick(&inside, &policy(), &busy) {
-        assert_ne!(plan.inputs[0], (1, 4), "{plan}");
-    }
+    assert!(!busy.allows(&alone));
+    let beside = pick(&version, &policy(), &busy).unwrap();
+    assert_eq!(beside.to_string(), "L0 -> L1 rewrite L0: 8 7 6 [x..y] (level 0 is full)");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod drawing;
 mod edit;
 mod model;
 mod pick;
+mod picking_ends;
 mod range;
+mod rewriting;
 mod shape;
 mod store;

@@ -11,14 +11,16 @@ use proptest::prelude::*;
 
 use crate::store::{Store, store};
 
-/// So few keys that every table overlaps others and versions pile up.
-const KEYS: u8 = 12;
+/// So few keys that tables overlap and versions pile up.
+const KEYS: u8 = 32;
 
 #[derive(Debug, Clone)]
 enum Step {
     /// Puts a value that lives for so many ticks.
     Put(u8, u8),
     Delete(u8),
+    /// Puts neighbouring keys, so that some tables are narrow.
+    Fill(u8, u8),
     Flush {
         drop_deletes: bool,
     },
@@ -41,9 +43,10 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (key(), 1u8..40).prop_map(|(key, ticks)| Step::Put(key, ticks)),
         4 => key().prop_map(Step::Delete),
-        4 => any::<bool>().prop_map(|drop_deletes| Step::Flush { drop_deletes }),
-        4 => any::<bool>().prop_map(|is_idle| Step::Begin { is_idle }),
-        3 => any::<usize>().prop_map(Step::End),
+        4 => (key(), 1u8..8).prop_map(|(first, count)| Step::Fill(first, count)),
+        6 => any::<bool>().prop_map(|drop_deletes| Step::Flush { drop_deletes }),
+        8 => any::<bool>().prop_map(|is_idle| Step::Begin { is_idle }),
+        4 => any::<usize>().prop_map(Step::End),
         1 => ((key(), key()), any::<bool>(), 1u8..6)
             .prop_map(|(keys, rewrite_all, steps)| Step::Range { keys, rewrite_all, steps }),
         1 => Just(Step::Tick),
@@ -51,7 +54,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    (1usize..5, 300u64..3000, 2u64..4, 200u64..2000, 1u64..4, 1u64..6).prop_map(
+    (1usize..4, 400u64..2000, 1u64..3, 100u64..500, 1u64..8, 1u64..12).prop_map(
         |(level0_trigger, level_base_bytes, level_ratio, table_bytes, overlap, plan)| Policy {
             level0_trigger,
             level_base_bytes,
@@ -74,10 +77,11 @@ impl Model {
     fn step(&mut self, step: Step) {
         let now = self.store.expiry.now.load(Relaxed);
         match step {
-            Step::Put(key, ticks) => {
-                let time = now + u64::from(ticks);
-                self.store.write(&[key], Some(time));
-                self.expected.insert(vec![key], time);
+            Step::Put(key, ticks) => self.put(key, now + u64::from(ticks)),
+            Step::Fill(first, count) => {
+                for key in first..KEYS.min(first + count) {
+                    self.put(key, now + 50);
+                }
             }
             Step::Delete(key) => {
                 self.store.write(&[key], None);
@@ -101,6 +105,11 @@ impl Model {
                 self.store.expiry.now.fetch_add(7, Relaxed);
             }
         }
+    }
+
+    fn put(&mut self, key: u8, time: u64) {
+        self.store.write(&[key], Some(time));
+        self.expected.insert(vec![key], time);
     }
 
     fn pick(&self, is_idle: bool) -> Option<Plan> {
@@ -154,13 +163,13 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn reads_see_what_an_ordered_map_sees(
         policy in any_policy(),
         forget_seqnos in any::<bool>(),
-        steps in vec(any_step(), 1..120),
+        steps in vec(any_step(), 1..150),
     ) {
         let (_disk, mut store) = store(policy);
         store.forget_seqnos = forget_seqnos;

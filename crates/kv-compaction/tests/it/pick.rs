@@ -66,6 +66,32 @@ fn a_sequential_fill_is_moved_and_never_rewritten() {
 }
 
 #[test]
+fn a_move_passes_full_levels_and_stops_above_the_first_overlap() {
+    let full = "L0 9:x-z:9 8:x-z:9 7:x-z:9 6:k-l:50\n L1 1:a-c:100";
+    busy_story(
+        &format!("{full}\n L2 2:d-e:1000"),
+        expect![[r#"
+        L0 -> L3 move L0: 6 [k..l] (level 0 is full)
+        L0 9:x-z:9 8:x-z:9 7:x-z:9
+        L1 1:a-c:100
+        L2 2:d-e:1000
+        L3 6:k-l:50
+    "#]],
+    );
+    busy_story(
+        &format!("{full}\n L2 2:d-l:990"),
+        expect![[r#"
+        L0 -> L1 rewrite L0: 6 [k..l] (level 0 is full)
+        L1 -> L3 move L1: 1 [a..c] (the level is over its target)
+        L0 9:x-z:9 8:x-z:9 7:x-z:9
+        L1 100:k-l:50
+        L2 2:d-l:990
+        L3 1:a-c:100
+    "#]],
+    );
+}
+
+#[test]
 fn tables_that_one_flush_wrote_count_once() {
     let mut policy = policy();
     policy.level0_trigger = 2;
