@@ -9,6 +9,7 @@ use crate::blackbox::{self, BlackboxOptions};
 use crate::ci;
 use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
+use crate::probe::{self, ProbeOptions};
 use crate::tidy;
 
 /// The project's own tools.
@@ -31,6 +32,8 @@ enum Tool {
     Bench(BenchOptions),
     /// Drive the real server with redis-cli, redis-benchmark and redis-py
     Blackbox(BlackboxOptions),
+    /// Measure what one durable write costs on this disk, and what disturbs it
+    Probe(ProbeOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -51,5 +54,6 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Demo(options) => demo::run(options),
         Tool::Bench(options) => bench::run(&options),
         Tool::Blackbox(options) => blackbox::run(&options),
+        Tool::Probe(options) => probe::run(&options),
     }
 }

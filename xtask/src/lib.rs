@@ -12,6 +12,8 @@ mod cli;
 mod demo;
 mod failure;
 mod interrupt;
+mod machine;
+mod probe;
 mod resp;
 mod screen;
 mod server_build;

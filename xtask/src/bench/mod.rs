@@ -15,7 +15,6 @@ mod reopen;
 mod report;
 mod row;
 mod session;
-mod system;
 mod write_workloads;
 
 use std::path::{Path, PathBuf};
@@ -23,9 +22,9 @@ use std::path::{Path, PathBuf};
 use self::options::Workload;
 use self::report::Results;
 use self::session::Session;
-use self::system::{Machine, MachineLoad};
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::machine::{Machine, MachineLoad};
 use crate::workspace::source_root;
 
 pub(crate) use self::options::BenchOptions;
@@ -46,7 +45,8 @@ pub(crate) fn run(options: &BenchOptions) -> Outcome {
     let directory = fresh_directory(&parent)?;
     let machine = Machine::describe(directory.path());
     let load_before = MachineLoad::read();
-    print_machine(&machine, &load_before);
+    machine.print();
+    load_before.print();
     let mut session = Session::new(options, directory.path(), interrupt);
     for workload in options.chosen() {
         let done = session.rows.len();
@@ -92,19 +92,4 @@ fn run_workload(workload: Workload, session: &mut Session<'_>) -> Outcome {
 fn fresh_directory(parent: &Path) -> Outcome<tempfile::TempDir> {
     std::fs::create_dir_all(parent).context(parent.display())?;
     tempfile::Builder::new().prefix("databases-").tempdir_in(parent).context(parent.display())
-}
-
-fn print_machine(machine: &Machine, load: &MachineLoad) {
-    println!("{} cores of {}, {} GiB", machine.cores, machine.cpu, machine.memory_bytes >> 30);
-    println!("kernel {}, {}, commit {}", machine.kernel, machine.file_system, machine.commit);
-    println!("load {}", load.load_average);
-    println!("CPU pressure {}", load.cpu_pressure);
-    println!("I/O pressure {}", load.io_pressure);
-    if !load.is_quiet() {
-        println!("NOTICE: something else keeps this machine busy: do not publish these figures");
-    }
-    if machine.file_system == "tmpfs" {
-        println!("NOTICE: the directory is in memory: a sync costs nothing there; use --directory");
-    }
-    println!();
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::measure::TIMELINE_STEP;
 use super::row::Row;
@@ -29,75 +30,95 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// A named line of points.
 type Series = (String, Vec<(f64, f64)>);
 
-/// Draws all pictures into `directory` and returns their files.
+/// A kind of picture.
+#[derive(Clone, Copy)]
+enum Picture {
+    Rates,
+    Latency,
+    Throughput,
+}
+
+/// Draws the pictures that there are rows for into `directory` and returns
+/// their files.
 pub(crate) fn draw(rows: &[Row], directory: &Path) -> Outcome<Vec<PathBuf>> {
     create(directory)?;
-    let writes = |row: &&Row| row.cost.is_some();
-    let pictures: [(&str, Drawing<'_>); 4] = [
-        ("rates.svg", Box::new(|area| rates(area, rows))),
-        (
-            "latency_writes.svg",
-            Box::new(move |area| {
-                latency(area, "Latency of writes", &rows.iter().filter(writes).collect::<Vec<_>>())
-            }),
-        ),
-        (
-            "latency_reads.svg",
-            Box::new(move |area| {
-                let reads = rows.iter().filter(|row| row.cost.is_none() && row.operations > 1);
-                latency(area, "Latency of reads", &reads.collect::<Vec<_>>())
-            }),
-        ),
-        (
-            "throughput.svg",
-            Box::new(move |area| throughput(area, &rows.iter().filter(writes).collect::<Vec<_>>())),
-        ),
+    let chosen = |wanted: fn(&Row) -> bool| rows.iter().filter(|row| wanted(row)).collect();
+    let all: Vec<&Row> = chosen(|row| row.operations > 1);
+    let durable: Vec<&Row> = chosen(|row| row.cost.is_some() && row.durability == "sync");
+    let writes: Vec<&Row> = chosen(|row| row.cost.is_some() && row.durability != "sync");
+    let reads: Vec<&Row> = chosen(|row| row.cost.is_none() && row.operations > 1);
+    let pictures = [
+        ("rates.svg", "Operations per second", Picture::Rates, all),
+        ("latency_reads.svg", "Latency of reads", Picture::Latency, reads),
+        ("latency_writes.svg", "Latency of writes", Picture::Latency, writes.clone()),
+        ("latency_durable.svg", "Latency of durable writes", Picture::Latency, durable.clone()),
+        ("throughput_writes.svg", "Writes over time", Picture::Throughput, writes),
+        ("throughput_durable.svg", "Durable writes over time", Picture::Throughput, durable),
     ];
     let mut files = Vec::new();
-    for (name, drawing) in pictures {
+    for (name, title, picture, rows) in pictures {
+        if rows.is_empty() {
+            continue;
+        }
         let file = directory.join(name);
-        let area = SVGBackend::new(&file, SIZE).into_drawing_area();
-        let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| drawing(&area));
-        drawn
-            .and_then(|()| area.present().map_err(Into::into))
+        draw_picture(&file, title, picture, &rows)
             .map_err(|error| Failure::check(format!("{}: {error}", file.display())))?;
-        drop(area);
         files.push(file);
     }
     Ok(files)
 }
 
-type Drawing<'a> = Box<dyn Fn(&Area<'_>) -> Drawn + 'a>;
+fn draw_picture(file: &Path, title: &str, picture: Picture, rows: &[&Row]) -> Drawn {
+    let area = SVGBackend::new(file, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    match picture {
+        Picture::Rates => rates(&area, title, rows)?,
+        Picture::Latency => latency(&area, title, rows)?,
+        Picture::Throughput => throughput(&area, title, rows)?,
+    }
+    area.present()?;
+    Ok(())
+}
 
-/// A bar per row, on a scale of powers of ten.
-fn rates(area: &Area<'_>, rows: &[Row]) -> Drawn {
-    let rows: Vec<&Row> = rows.iter().filter(|row| row.operations > 1).collect();
+/// A bar per row, the first on top, on a scale of powers of ten.
+fn rates(area: &Area<'_>, title: &str, rows: &[&Row]) -> Drawn {
     let highest = rows.iter().map(|row| row.operations_per_second).fold(10.0, f64::max);
+    let lines = 0..rows.len();
     let mut chart = ChartBuilder::on(area)
-        .caption("Operations per second", (FONT, 22))
+        .caption(title, (FONT, 22))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(190)
-        .build_cartesian_2d((1.0..highest * 1.5).log_scale(), 0..rows.len())?;
-    let label = |index: &usize| rows.get(*index).map_or(String::new(), |row| name_of(row));
+        .build_cartesian_2d((1.0..highest * 8.0).log_scale(), lines.into_segmented())?;
+    let row_at = |line: usize| rows.iter().rev().nth(line);
+    let label = |segment: &SegmentValue<usize>| match segment {
+        SegmentValue::CenterOf(line) => row_at(*line).map_or(String::new(), |row| name_of(row)),
+        _ => String::new(),
+    };
     chart
         .configure_mesh()
         .disable_y_mesh()
-        .y_labels(rows.len().max(1))
+        .y_labels(rows.len())
         .y_label_formatter(&label)
         .x_label_formatter(&|rate| short_number(*rate))
         .draw()?;
-    chart.draw_series(rows.iter().enumerate().map(|(index, row)| {
-        let corners = [(1.0, index), (row.operations_per_second.max(1.0), index + 1)];
-        let mut bar = Rectangle::new(corners, COLOURS[index % COLOURS.len()].filled());
-        bar.set_margin(3, 3, 0, 0);
-        bar
-    }))?;
+    for (line, row) in rows.iter().rev().enumerate() {
+        let rate = row.operations_per_second.max(1.0);
+        let colour = COLOURS[0];
+        let corners = [(1.0, SegmentValue::Exact(line)), (rate, SegmentValue::Exact(line + 1))];
+        let mut bar = Rectangle::new(corners, colour.filled());
+        bar.set_margin(4, 4, 0, 0);
+        let place = (rate * 1.1, SegmentValue::CenterOf(line));
+        let style = (FONT, 13).into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center));
+        let figure = Text::new(format!("{:.0}", row.operations_per_second), place, style);
+        chart.draw_series([bar])?;
+        chart.draw_series([figure])?;
+    }
     Ok(())
 }
 
 /// Latency at each percentile; the x axis counts nines.
-fn latency(area: &Area<'_>, title: &str, rows: &[&Row]) -> Drawn {
+fn latency<'a>(area: &Area<'a>, title: &str, rows: &[&Row]) -> Drawn {
     let nines = |quantile: f64| -(1.0 - quantile).max(1e-6).log10();
     let series: Vec<Series> = rows
         .iter()
@@ -118,25 +139,17 @@ fn latency(area: &Area<'_>, title: &str, rows: &[&Row]) -> Drawn {
     chart
         .configure_mesh()
         .x_labels(7)
+        .max_light_lines(1)
         .x_label_formatter(&|nines| percentile_label(*nines))
         .x_desc("percentile of operations")
         .y_desc("µs")
         .y_label_formatter(&|value| short_number(*value))
         .draw()?;
-    for (index, (name, points)) in series.into_iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour));
-    }
-    let corner = SeriesLabelPosition::UpperLeft;
-    chart.configure_series_labels().position(corner).background_style(WHITE.mix(0.8)).draw()?;
-    Ok(())
+    draw_lines(&mut chart, series, SeriesLabelPosition::LowerRight)
 }
 
 /// Operations a second in steps of 100 ms: stalls show as gaps.
-fn throughput(area: &Area<'_>, rows: &[&Row]) -> Drawn {
+fn throughput<'a>(area: &Area<'a>, title: &str, rows: &[&Row]) -> Drawn {
     let step_s = TIMELINE_STEP.as_secs_f64();
     let series: Vec<Series> = rows
         .iter()
@@ -151,25 +164,38 @@ fn throughput(area: &Area<'_>, rows: &[&Row]) -> Drawn {
     let longest = rows.iter().map(|row| row.elapsed_s).fold(1.0, f64::max);
     let heights: Range<f64> = 0.0..highest(&series).max(1.0) * 1.1;
     let mut chart = ChartBuilder::on(area)
-        .caption("Throughput of writes over time", (FONT, 22))
+        .caption(title, (FONT, 22))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..longest, heights)?;
     chart
         .configure_mesh()
+        .max_light_lines(1)
         .x_desc("seconds")
         .y_desc("operations per second")
         .y_label_formatter(&|value| short_number(*value))
         .draw()?;
+    draw_lines(&mut chart, series, SeriesLabelPosition::UpperRight)
+}
+
+fn draw_lines<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    series: Vec<Series>,
+    corner: SeriesLabelPosition,
+) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
     for (index, (name, points)) in series.into_iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
         chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(1)))?
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
             .label(name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).draw()?;
+    chart.configure_series_labels().position(corner).background_style(WHITE.mix(0.8)).draw()?;
     Ok(())
 }
 
@@ -207,26 +233,27 @@ fn create(directory: &Path) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::{draw, percentile_label, short_number};
     use crate::bench::measure;
     use crate::bench::row::Row;
 
     #[test]
-    fn every_picture_is_drawn_also_of_few_rows() {
+    fn pictures_are_drawn_of_what_there_is() {
         let directory = tempfile::tempdir().unwrap();
         let measurement = measure::run(2, None, |_, recorder| {
             recorder.record_many(1000);
             Ok(())
         });
         let rows = [Row::new("readrandom", "-", &measurement.unwrap(), None)];
-        for rows in [&rows[..], &[]] {
-            let files = draw(rows, directory.path()).unwrap();
-            assert_eq!(files.len(), 4);
-            for file in files {
-                let text = std::fs::read_to_string(&file).unwrap();
-                assert!(text.trim_end().ends_with("</svg>"), "{}", file.display());
-            }
+        let files = draw(&rows, directory.path()).unwrap();
+        assert_eq!(files.len(), 2, "rates and latency of reads");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.trim_end().ends_with("</svg>"), "{}", file.display());
         }
+        assert_eq!(draw(&[], directory.path()).unwrap(), [""; 0].map(PathBuf::from));
     }
 
     #[test]

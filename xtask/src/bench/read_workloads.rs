@@ -11,9 +11,9 @@ use super::dataset::{KeyOrder, Random};
 use super::measure::{self, Recorder};
 use super::row::{CostMeter, Row};
 use super::session::{LOADED, Session};
-use super::system;
 use super::write_workloads::{durability_name, overwrite_entries};
 use crate::failure::{Failure, Outcome};
+use crate::machine;
 
 /// Entries of a short scan.
 const SHORT_SCAN: usize = 100;
@@ -24,7 +24,7 @@ const SCAN_STRIDE: u64 = 1000;
 pub(crate) fn read_random(session: &mut Session<'_>) -> Outcome {
     let engine = session.loaded()?;
     let share = session.options.count / session.options.threads as u64;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let measurement =
         measure::run(session.options.threads, session.limit(), |thread, recorder| {
             get_entries(session, &engine, thread as u64, recorder, |done| done >= share)
@@ -38,7 +38,7 @@ pub(crate) fn read_missing(session: &mut Session<'_>) -> Outcome {
     let engine = session.loaded()?;
     let count = session.options.count;
     let share = count / session.options.threads as u64;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let measurement =
         measure::run(session.options.threads, session.limit(), |thread, recorder| {
             let mut random = Random::new(thread as u64);
@@ -63,7 +63,7 @@ pub(crate) fn read_missing(session: &mut Session<'_>) -> Outcome {
 pub(crate) fn read_while_writing(session: &mut Session<'_>) -> Outcome {
     let engine = session.loaded()?;
     let count = session.options.count;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let meter = CostMeter::start(&engine);
     let over = AtomicBool::new(false);
     let is_over = |_| over.load(Ordering::Relaxed);
@@ -114,7 +114,7 @@ fn get_entries(
 pub(crate) fn scan(session: &mut Session<'_>) -> Outcome {
     let engine = session.loaded()?;
     let count = session.options.count;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let full = measure::run(1, None, |_, recorder| {
         let entries = scan_all(session, engine.scan(KeyRange::all())?, recorder)?;
         if entries == count {

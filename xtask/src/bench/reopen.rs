@@ -9,9 +9,9 @@ use super::dataset::KeyOrder;
 use super::measure;
 use super::row::Row;
 use super::session::{LOADED, Session};
-use super::system;
 use super::write_workloads::overwrite_entries;
 use crate::failure::{Context, Outcome};
+use crate::machine;
 use crate::server_process::file_names;
 
 /// Bytes of writes that the reopening has to replay: half a memory table, so
@@ -38,7 +38,7 @@ pub(crate) fn reopen(session: &mut Session<'_>) -> Outcome {
 
 fn time_open(session: &mut Session<'_>, workload: &str, directory: &Path) -> Outcome<Engine> {
     let opened = Mutex::new(None);
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let measurement = measure::run(1, None, |_, recorder| {
         let options = Options { durability: Durability::Os, ..Options::default() };
         let engine = Engine::open(directory, options)?;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::options::BenchOptions;
 use super::row::Row;
-use super::system::{Machine, MachineLoad};
 use crate::failure::{Context, Failure, Outcome};
+use crate::machine::{Machine, MachineLoad};
 
 /// Format of the JSON file; raised when a field changes its meaning.
 const RESULTS_VERSION: u32 = 1;

@@ -4,8 +4,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::measure::{Measurement, TIMELINE_STEP};
-use super::system;
 use crate::failure::Outcome;
+use crate::machine;
 use kv_engine::{Engine, Stats};
 
 /// Figures that the original store reports for 20 concurrent durable writers.
@@ -82,12 +82,12 @@ pub(crate) struct CostMeter {
 
 impl CostMeter {
     pub(crate) fn start(engine: &Engine) -> CostMeter {
-        CostMeter { device_bytes: system::device_written_bytes(), stats: engine.stats() }
+        CostMeter { device_bytes: machine::device_written_bytes(), stats: engine.stats() }
     }
 
     /// The cost since the start, read once everything has settled.
     pub(crate) fn finish(&self, engine: &Engine, written: Written) -> Outcome<WriteCost> {
-        let device_bytes = system::device_written_bytes().saturating_sub(self.device_bytes);
+        let device_bytes = machine::device_written_bytes().saturating_sub(self.device_bytes);
         let (before, after) = (&self.stats, engine.stats());
         let ratio = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         Ok(WriteCost {
@@ -142,7 +142,7 @@ impl Row {
             timeline: measurement.timeline.clone(),
             curve: curve(&measurement.latency_ns),
             cost,
-            peak_memory_bytes: system::peak_memory_bytes(),
+            peak_memory_bytes: machine::peak_memory_bytes(),
         }
     }
 

@@ -11,9 +11,9 @@ use super::dataset::{Dataset, KeyOrder, Random};
 use super::measure::{self, Measurement, now};
 use super::options::BenchOptions;
 use super::row::{CostMeter, Row, WriteCost, Written};
-use super::system;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::machine;
 
 /// Entries that are read back and compared after each write workload.
 const SAMPLE: u64 = 2000;
@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         let written = Written {
             user_bytes: writes * entry_bytes,
             live_bytes: live_entries * entry_bytes,
-            disk_bytes: system::disk_bytes(&self.path(name)),
+            disk_bytes: machine::disk_bytes(&self.path(name)),
             settle_s,
         };
         meter.finish(engine, written)

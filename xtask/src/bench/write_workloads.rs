@@ -6,8 +6,8 @@ use super::dataset::{KeyOrder, Random};
 use super::measure::{self, Recorder};
 use super::row::{CostMeter, Row};
 use super::session::{LOADED, Session};
-use super::system;
 use crate::failure::Outcome;
+use crate::machine;
 
 /// Distance between the first keys of two durable writers: more than one can
 /// write in the time.
@@ -28,7 +28,7 @@ pub(crate) fn fill_random(session: &mut Session<'_>) -> Outcome {
 
 fn fill(session: &mut Session<'_>, workload: &str, name: &str, order: KeyOrder) -> Outcome<Engine> {
     let count = session.options.count;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let engine = session.open(name, session.options.durability.into())?;
     let meter = CostMeter::start(&engine);
     let measurement = session.fill(&engine, order)?;
@@ -43,7 +43,7 @@ pub(crate) fn overwrite(session: &mut Session<'_>) -> Outcome {
     let engine = session.loaded()?;
     let count = session.options.count;
     let share = count / session.options.threads as u64;
-    system::reset_peak_memory();
+    machine::reset_peak_memory();
     let meter = CostMeter::start(&engine);
     let measurement =
         measure::run(session.options.threads, session.limit(), |thread, recorder| {
@@ -81,7 +81,7 @@ pub(crate) fn durable(session: &mut Session<'_>) -> Outcome {
     for &writers in &session.options.writers {
         session.interrupt.check()?;
         let name = format!("durable{writers}");
-        system::reset_peak_memory();
+        machine::reset_peak_memory();
         let engine = session.open(&name, Durability::Sync)?;
         let meter = CostMeter::start(&engine);
         let measurement = measure::run(writers, session.limit(), |thread, recorder| {

@@ -39,6 +39,17 @@ pub(crate) struct MachineLoad {
 }
 
 impl Machine {
+    /// Shows what the figures were measured on.
+    pub(crate) fn print(&self) {
+        println!("{} cores of {}, {} GiB", self.cores, self.cpu, self.memory_bytes >> 30);
+        println!("kernel {}, {}, commit {}", self.kernel, self.file_system, self.commit);
+        if self.file_system == "tmpfs" {
+            println!(
+                "NOTICE: the directory is in memory: a sync costs nothing there; use --directory"
+            );
+        }
+    }
+
     pub(crate) fn describe(database_directory: &Path) -> Machine {
         let cpu_info = read("/proc/cpuinfo");
         let model = cpu_info.lines().find_map(|line| line.strip_prefix("model name"));
@@ -54,6 +65,19 @@ impl Machine {
 }
 
 impl MachineLoad {
+    /// Shows the load, with a warning where figures would not be worth keeping.
+    pub(crate) fn print(&self) {
+        println!("load {}", self.load_average);
+        println!("CPU pressure {}", self.cpu_pressure);
+        println!("I/O pressure {}", self.io_pressure);
+        if !self.is_quiet() {
+            println!(
+                "NOTICE: something else keeps this machine busy: do not publish these figures"
+            );
+        }
+        println!();
+    }
+
     pub(crate) fn read() -> MachineLoad {
         let first_line = |path| read(path).lines().next().unwrap_or("unknown").to_owned();
         MachineLoad {
@@ -64,7 +88,7 @@ impl MachineLoad {
     }
 
     /// True if next to nothing else ran during the last minute.
-    pub(crate) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let last_minute = self.load_average.split(' ').next();
         last_minute.and_then(|load| load.parse::<f64>().ok()).is_some_and(|load| load < QUIET_LOAD)
     }
