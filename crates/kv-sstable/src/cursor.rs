@@ -127,10 +127,7 @@ impl TableCursor {
         let mut position = std::mem::take(&mut self.position);
         let moved = step(&mut position, layout.view(self.block_bytes()));
         self.position = position;
-        moved.map_err(|defect| {
-            self.position.clear();
-            self.table.file.block_error(self.block_number, defect)
-        })
+        moved.map_err(|defect| self.table.file.block_error(self.block_number, defect))
     }
 
     /// Goes on with the first entry of the next block where the current has no

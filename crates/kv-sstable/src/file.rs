@@ -14,8 +14,8 @@ use crate::index::{BlockHandle, Index};
 /// The bytes of a table behind its open handle.
 ///
 /// Blocks come from the map or by `read_at`; either way their checksum is
-/// verified before they are decoded. Reading through the map verifies a plain
-/// block once per open table and remembers it in a bitmap.
+/// verified before they are decoded: each time for what is read or
+/// decompressed, once per open table for what is read in place.
 pub(crate) struct TableFile {
     pub(crate) name: String,
     pub(crate) seed: ChecksumSeed,
@@ -54,11 +54,16 @@ impl TableFile {
         let Some(map) = &self.map else { return Ok(None) };
         let handle = self.index.handle(number);
         let stored = stored_in_map(&**map, handle);
+        let payload = compression::split(stored);
+        if matches!(payload, Ok(Payload::Lz4(_))) {
+            // Whoever decompresses it verifies it, each time.
+            return Ok(None);
+        }
         if !self.is_verified(number) {
             self.verify(handle, stored)?;
             self.set_verified(number);
         }
-        match self.split(handle, stored)? {
+        match payload.map_err(|defect| self.block_error(number, defect))? {
             Payload::Plain(block) => Ok(Some((handle.offset as usize, block))),
             Payload::Lz4(_) => Ok(None),
         }
@@ -75,7 +80,7 @@ impl TableFile {
         self.cache.get_or_load(self.cache_id, number, || self.load_block(number))
     }
 
-    /// The stored bytes of a block in the map. The caller verifies them.
+    /// The stored bytes of a block in the map, not verified.
     pub(crate) fn stored_in_map(&self, number: usize) -> Option<&[u8]> {
         self.map.as_ref().map(|map| stored_in_map(&**map, self.index.handle(number)))
     }
@@ -86,7 +91,7 @@ impl TableFile {
             .map_err(|defect| defect.at(&self.name, handle.offset))
     }
 
-    /// Takes the trailer off the stored bytes of a block.
+    /// Takes the trailer off the stored bytes of a block. Verify them first.
     #[inline]
     pub(crate) fn split<'a>(&self, handle: BlockHandle, stored: &'a [u8]) -> Result<Payload<'a>> {
         compression::split(stored).map_err(|defect| defect.at(&self.name, handle.offset))
@@ -111,11 +116,31 @@ impl TableFile {
         defect.at(&self.name, self.index.handle(number).offset)
     }
 
+    /// Makes a block of its payload, in memory that is reused.
+    pub(crate) fn decode(
+        &self,
+        handle: BlockHandle,
+        payload: Payload<'_>,
+        block: &mut Vec<u8>,
+    ) -> Result<()> {
+        match payload {
+            Payload::Plain(bytes) => {
+                block.clear();
+                block.extend_from_slice(bytes);
+                Ok(())
+            }
+            Payload::Lz4(bytes) => compression::decompress(bytes, block)
+                .map_err(|defect| defect.at(&self.name, handle.offset)),
+        }
+    }
+
     fn load_block(&self, number: usize) -> Result<Arc<CachedBlock>> {
         let handle = self.index.handle(number);
+        let mut block = Vec::new();
         if let Some(stored) = self.stored_in_map(number) {
             self.verify(handle, stored)?;
-            return self.decode(handle, self.split(handle, stored)?);
+            self.decode(handle, self.split(handle, stored)?, &mut block)?;
+            return Ok(CachedBlock::new(block));
         }
         let mut stored = vec![0; handle.stored_len as usize + BLOCK_TRAILER_BYTES];
         self.read_exact(handle.offset, &mut stored)?;
@@ -125,18 +150,11 @@ impl TableFile {
                 stored.truncate(handle.stored_len as usize);
                 Ok(CachedBlock::new(stored))
             }
-            payload => self.decode(handle, payload),
+            payload => {
+                self.decode(handle, payload, &mut block)?;
+                Ok(CachedBlock::new(block))
+            }
         }
-    }
-
-    fn decode(&self, handle: BlockHandle, payload: Payload<'_>) -> Result<Arc<CachedBlock>> {
-        let mut block = Vec::new();
-        match payload {
-            Payload::Plain(bytes) => block.extend_from_slice(bytes),
-            Payload::Lz4(bytes) => compression::decompress(bytes, &mut block)
-                .map_err(|defect| defect.at(&self.name, handle.offset))?,
-        }
-        Ok(CachedBlock::new(block))
     }
 
     #[inline]

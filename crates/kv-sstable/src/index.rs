@@ -219,13 +219,10 @@ fn place_blocks(
     for (stored_len, checksum) in stored_lens.zip(checksums) {
         let handle = BlockHandle { offset, stored_len, checksum };
         offset = handle.end();
-        if offset > data_end {
-            return Err(Defect::Damaged("the index names blocks beyond the data"));
-        }
         handles.push(handle);
     }
     if offset != data_end {
-        return Err(Defect::Damaged("the index leaves a part of the data out"));
+        return Err(Defect::Damaged("the blocks of the index do not fill the data"));
     }
     Ok(handles)
 }

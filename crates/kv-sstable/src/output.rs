@@ -3,8 +3,13 @@
 use kv_core::{Error, Result};
 use kv_env::WriteFile;
 
+use crate::options::MAX_BLOCK_BYTES;
+
 /// Bytes handed to the file at a time: few system calls, little memory.
 pub(crate) const OUTPUT_CHUNK_BYTES: usize = 256 << 10;
+
+// A value that is handed on in chunks has a block of its own.
+const _: () = assert!(OUTPUT_CHUNK_BYTES > MAX_BLOCK_BYTES);
 
 /// Gathers appends to chunks of one size and syncs as it goes.
 ///

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use kv_core::Result;
 
-use crate::compression::{self, Payload};
+use crate::compression::Payload;
 use crate::file::TableFile;
 
 /// The first run after a seek, in bytes.
@@ -65,17 +65,16 @@ impl Readahead {
         file.verify(handle, stored)?;
         match file.split(handle, stored)? {
             Payload::Plain(block) => self.current = Current::InRun(start..start + block.len()),
-            Payload::Lz4(payload) => {
+            payload => {
                 let mut block = take_decoded(&mut self.current);
-                let outcome = compression::decompress(payload, &mut block);
+                file.decode(handle, payload, &mut block)?;
                 self.current = Current::Decoded(block);
-                outcome.map_err(|defect| file.block_error(number, defect))?;
             }
         }
         Ok(())
     }
 
-    /// Makes a block the one in use whose stored bytes are at hand.
+    /// Makes block `number` the one in use, whose stored bytes are at hand.
     pub(crate) fn decode_block(
         &mut self,
         file: &TableFile,
@@ -83,17 +82,11 @@ impl Readahead {
         stored: &[u8],
     ) -> Result<()> {
         let handle = file.index.handle(number);
+        file.verify(handle, stored)?;
         let mut block = take_decoded(&mut self.current);
-        block.clear();
-        let outcome = match file.split(handle, stored)? {
-            Payload::Plain(bytes) => {
-                block.extend_from_slice(bytes);
-                Ok(())
-            }
-            Payload::Lz4(payload) => compression::decompress(payload, &mut block),
-        };
+        file.decode(handle, file.split(handle, stored)?, &mut block)?;
         self.current = Current::Decoded(block);
-        outcome.map_err(|defect| file.block_error(number, defect))
+        Ok(())
     }
 
     fn read_run(&mut self, file: &TableFile, first: usize) -> Result<()> {

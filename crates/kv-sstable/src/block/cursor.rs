@@ -8,7 +8,8 @@ use crate::defect::Defect;
 ///
 /// It holds no bytes of the block: every call takes the same view again, so
 /// that the owner decides how a block is kept alive. The key is put together
-/// in a buffer that is reused for the life of the cursor.
+/// in a buffer that is reused for the life of the cursor. A move that fails
+/// leaves it at no entry.
 #[derive(Debug, Default)]
 pub(crate) struct BlockCursor {
     entry: Option<Entry>,

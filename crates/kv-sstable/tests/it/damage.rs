@@ -106,7 +106,12 @@ fn a_table_cut_anywhere_is_refused() {
         }
     }
     let longer = disk_with(&[&bytes[..], &[0]].concat());
-    assert!(matches!(open(&*longer.fs(), ReadMode::Map), Err(Error::Corruption { .. })));
+    for expected_len in [bytes.len(), bytes.len() + 1] {
+        let expected = expected(expected_len as u64);
+        let cache = BlockCache::new(0);
+        let opened = Table::open(&*longer.fs(), NAME, expected, ReadMode::Map, cache);
+        assert!(matches!(opened, Err(Error::Corruption { .. })), "one byte more");
+    }
 }
 
 /// A table with a block for each of six entries; offset and length of the
@@ -156,6 +161,22 @@ fn a_block_of_another_file_is_refused() {
         let table = open(&*disk_with(&mixed).fs(), mode).unwrap();
         assert!(is_damage(&get(&table, b"key0").unwrap_err()));
         assert_eq!(get(&table, b"key1").unwrap().as_ref(), Some(&entries[1]));
+    }
+}
+
+#[test]
+fn a_stale_block_of_the_same_file_is_refused() {
+    let (bytes, mut entries, first, len) = equal_blocks();
+    // What the file might have held before, under the same identity: such a
+    // block fits its own trailer, but not the index.
+    entries[0].value = b"VALUE1".to_vec();
+    let options = TableOptions { block_bytes: 1, ..TableOptions::default() };
+    let stale = table_bytes(&options, &entries);
+    let mut mixed = bytes.clone();
+    mixed[first..first + len].copy_from_slice(&stale[first..first + len]);
+    for mode in MODES {
+        let table = open(&*disk_with(&mixed).fs(), mode).unwrap();
+        assert!(is_damage(&get(&table, b"key0").unwrap_err()));
     }
 }
 

@@ -60,6 +60,16 @@ impl Parts {
 
     /// The table of these parts, every checksum right.
     pub(crate) fn seal(&self) -> Vec<u8> {
+        self.seal_with(|_| {}, |_| {})
+    }
+
+    /// The same, with a last change to the index and to the sections that the
+    /// footer names.
+    pub(crate) fn seal_with(
+        &self,
+        change_index: impl FnOnce(&mut Vec<u8>),
+        change_footer: impl FnOnce(&mut [u8]),
+    ) -> Vec<u8> {
         let seed = self.header.seed();
         let mut file = self.header.encode().to_vec();
         let mut index = self.index.clone();
@@ -73,14 +83,15 @@ impl Parts {
                 }
             }
         }
-        let mut footer = Vec::new();
+        change_index(&mut index);
         let filter = append_section(&mut file, seed, &self.filter);
         let index = append_section(&mut file, seed, &index);
         let mut properties = self.properties.clone();
         let checksum = seed.checksum(file.len() as u64, &properties);
         properties.extend_from_slice(&checksum.to_le_bytes());
         let properties = append_section(&mut file, seed, &properties);
-        footer.extend_from_slice(&[filter, index, properties].concat());
+        let mut footer = [filter, index, properties].concat();
+        change_footer(&mut footer);
         footer.extend_from_slice(&self.footer_end);
         let magic = b"kv.sst.f";
         let checksum = seed.checksum_of_parts(file.len() as u64, &[&footer, magic]);

@@ -65,11 +65,27 @@ fn values_around_the_size_of_a_block_and_of_a_chunk_come_back() {
 }
 
 #[test]
-fn a_value_over_the_limit_of_compression_is_stored_as_it_is() {
+fn a_block_over_the_limit_of_compression_is_stored_as_it_is() {
     let options = TableOptions { compression: Compression::Lz4, ..TableOptions::default() };
     let limit = 16 << 20;
     let below = check(&options, &[put("key", 1, vec![0; limit - 100])]);
     assert!(below < limit as u64 / 100, "{below}");
-    let above = check(&options, &[put("key", 1, vec![0; limit])]);
-    assert!(above > limit as u64, "{above}");
+    for len in [limit - 1, limit] {
+        let above = check(&options, &[put("key", 1, vec![0; len])]);
+        assert!(above > limit as u64, "{above}");
+    }
+}
+
+#[test]
+fn compression_that_saves_less_than_an_eighth_is_not_kept() {
+    let options = TableOptions { compression: Compression::Lz4, ..TableOptions::default() };
+    for (zeros, is_kept) in [(3500, true), (700, true), (300, false), (0, false)] {
+        let mut value = noise(4000 - zeros);
+        value.resize(4000, 0);
+        let disk = SimDisk::new(1);
+        build(&*disk.fs(), &options, &[put("key", 1, value)]);
+        let table = open(&*disk.fs(), MODES[0]).unwrap();
+        let compressed_blocks = table.properties().compressed_blocks;
+        assert_eq!(compressed_blocks, u64::from(is_kept), "{zeros} zeros of 4000");
+    }
 }

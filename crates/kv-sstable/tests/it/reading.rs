@@ -152,6 +152,14 @@ fn a_background_cursor_sees_the_device_through_a_map() {
 }
 
 #[test]
+fn a_check_asks_the_device_not_the_page_cache() {
+    let (_disk, fs) = counted_table(Compression::None);
+    let table = open(&fs, ReadMode::Pread).unwrap();
+    table.verify(false).unwrap();
+    assert_eq!(fs.count(Operation::DropCache), 1);
+}
+
+#[test]
 fn errors_of_the_device_stay_errors_and_pass() {
     for mode in MODES {
         let (_disk, fs) = counted_table(Compression::None);

@@ -41,6 +41,9 @@ fn tag(key: &[u8]) -> u8 {
     xxh3_64(key) as u8
 }
 
+/// What is complained of, and the change that causes it.
+type Case = (&'static str, fn(&mut Parts));
+
 #[test]
 fn an_intact_table_is_reported_with_its_size() {
     let options = TableOptions { block_bytes: 200, ..TableOptions::default() };
@@ -55,7 +58,7 @@ fn an_intact_table_is_reported_with_its_size() {
 
 #[test]
 fn a_deep_check_finds_what_checksums_cannot() {
-    let cases: [(&str, fn(&mut Parts)); 8] = [
+    let cases: [Case; 8] = [
         ("the hash index of the block contradicts its keys", |parts| {
             let at = parts.blocks[2].len() - TAG_FROM_END;
             parts.blocks[2][at] ^= 0xff;
