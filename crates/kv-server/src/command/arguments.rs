@@ -41,16 +41,6 @@ pub(crate) fn database(argument: &[u8]) -> CommandResult<u8> {
         .ok_or(CommandError::BAD_DATABASE)
 }
 
-/// An argument that must be an integer of at least zero.
-pub(crate) fn positive_integer(argument: &[u8]) -> CommandResult<i64> {
-    let number = integer(argument)
-        .map_err(|_| CommandError::fixed("ERR value is out of range, must be positive"))?;
-    if number < 0 {
-        return Err(CommandError::fixed("ERR value is out of range, must be positive"));
-    }
-    Ok(number)
-}
-
 /// At most `limit` bytes of what a client sent, up to its first zero byte, fit
 /// for an error text.
 pub(crate) fn quote_for_error(bytes: &[u8], limit: usize) -> String {

@@ -54,9 +54,8 @@ pub(crate) fn list(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     match call.args.get(2) {
         None => {}
         Some(word) if is_word(word, "TYPE") && call.args.len() == 4 => {
-            if !is_known_type(&call.args[3])? {
-                ids = Some(Vec::new());
-            }
+            let is_ours = is_known_type(&call.args[3])?;
+            ids = (!is_ours).then(Vec::new);
         }
         Some(word) if is_word(word, "ID") && call.args.len() >= 4 => {
             let parsed = call.args.iter_from(3).map(client_id).collect::<CommandResult<_>>();

@@ -138,17 +138,27 @@ pub(crate) fn getkeys(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 
 pub(crate) fn getkeysandflags(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     let (spec, keys) = keys_of(call.args)?;
+    let is_get = call.args.iter_from(5).any(|word| is_word(word, "GET"));
     let with_flags = keys.into_iter().map(|(key, position)| {
         let access = spec.keys.access;
-        let flags = access.get(position).or(access.last()).copied().unwrap_or_default();
+        let flags = match access.get(position).or(access.last()).copied().unwrap_or_default() {
+            // Only SET has them, and only its option GET makes it read.
+            flags if flags.ends_with(VARIABLE_FLAGS) && !is_get => "OW update",
+            flags => flags.trim_end_matches(VARIABLE_FLAGS),
+        };
         let flags = flags.split(' ').map(|flag| Reply::Simple(flag.into())).collect();
         Reply::Array(vec![Reply::bulk(key), Reply::Set(flags)])
     });
     Ok(Reply::Array(with_flags.collect()).into())
 }
 
+/// Marks flags that depend on the options of the command.
+const VARIABLE_FLAGS: &str = " variable_flags";
+
+type NumberedKeys = Vec<(Vec<u8>, usize)>;
+
 /// The keys of the command behind `COMMAND GETKEYS`, numbered.
-fn keys_of(args: Args<'_>) -> CommandResult<(&'static CommandSpec, Vec<(Vec<u8>, usize)>)> {
+fn keys_of(args: Args<'_>) -> CommandResult<(&'static CommandSpec, NumberedKeys)> {
     let inner = OwnedArgs::of(args.iter_from(2));
     let inner = inner.as_args();
     let invalid = CommandError::fixed("ERR Invalid command specified");

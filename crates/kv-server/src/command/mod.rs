@@ -39,7 +39,7 @@ mod value;
 
 pub(crate) use call::execute;
 pub(crate) use data::{Access, DataContext, RunContext};
-pub(crate) use maintenance::{KeyCounts, Step, count_entry, delete_step, sweep_step};
+pub(crate) use maintenance::{KeyCounts, count_entry, delete_step, sweep_step};
 pub(crate) use outcome::{Job, Outcome, Requirement};
 pub(crate) use reader::{Direction, Entries, Reader};
 pub(crate) use scan_cursor::ScanCursors;

@@ -82,16 +82,6 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 7] = [
-        Group::Connection,
-        Group::Server,
-        Group::Generic,
-        Group::String,
-        Group::Transactions,
-        Group::Scripting,
-        Group::Engine,
-    ];
-
     /// As `COMMAND DOCS` spells it.
     pub(crate) fn name(self) -> &'static str {
         match self {

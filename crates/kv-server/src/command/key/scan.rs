@@ -11,6 +11,7 @@ use super::super::outcome::{Outcome, Requirement};
 use super::super::reader::Direction;
 use super::super::scan_cursor::ScanPosition;
 use super::super::value::Stored;
+use super::refuse;
 use crate::resp::{Args, Reply};
 
 /// Keys that `SCAN` visits by default.
@@ -24,14 +25,26 @@ const MAX_SHORT_COUNT: usize = 1_000;
 /// the memory of its reply.
 const MAX_COUNT: usize = 1_000_000;
 
+/// Memory that the reply to `KEYS` may take, in bytes.
+const MAX_KEYS_BYTES: usize = 512 << 20;
+
+/// Memory that each key in a reply takes beside its bytes, about: the reply
+/// itself, and two allocations with their counts.
+const KEY_OVERHEAD_BYTES: usize = size_of::<Reply>() + 96;
+
 pub(crate) fn keys(args: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<Reply> {
     let pattern = Glob::new(&args[1]);
     let prefix = pattern.literal_prefix();
     let mut found = Vec::new();
+    let mut reply_bytes = 0;
     let database = data.database();
     for entry in data.live_keys(database, &prefix, Bound::Unbounded, Direction::Forward)? {
         let (key, _) = entry?;
         if pattern.matches(&key)? {
+            reply_bytes += key.len() + KEY_OVERHEAD_BYTES;
+            if reply_bytes > MAX_KEYS_BYTES {
+                return refuse("ERR the reply to KEYS would be over 512 MiB; use SCAN");
+            }
             found.push(Reply::Bulk(key.into()));
         }
     }

@@ -21,13 +21,17 @@ impl<'a> ExpiryOption<'a> {
         rest: &mut impl Iterator<Item = &'a [u8]>,
         earlier: Option<ExpiryOption<'a>>,
     ) -> Option<ExpiryOption<'a>> {
-        let kinds: [(&str, fn(&'a [u8]) -> ExpiryOption<'a>); 4] = [
-            ("EX", ExpiryOption::Seconds),
-            ("PX", ExpiryOption::Milliseconds),
-            ("EXAT", ExpiryOption::AtSeconds),
-            ("PXAT", ExpiryOption::AtMilliseconds),
-        ];
-        let (_, kind) = kinds.into_iter().find(|(name, _)| is_word(word, name))?;
+        let kind = if is_word(word, "EX") {
+            ExpiryOption::Seconds
+        } else if is_word(word, "PX") {
+            ExpiryOption::Milliseconds
+        } else if is_word(word, "EXAT") {
+            ExpiryOption::AtSeconds
+        } else if is_word(word, "PXAT") {
+            ExpiryOption::AtMilliseconds
+        } else {
+            return None;
+        };
         let option = kind(rest.next()?);
         let same_kind = |earlier: ExpiryOption<'_>| {
             std::mem::discriminant(&earlier) == std::mem::discriminant(&option)

@@ -97,7 +97,7 @@ pub(super) fn format_extended(number: Extended) -> String {
     let (mut digits, decimals) = if number.exponent >= 0 {
         let mut natural = Natural::from_u64(number.mantissa);
         natural.shift_left(number.exponent as u32);
-        (natural.to_decimal(), 0)
+        (natural.into_decimal(), 0)
     } else {
         (scaled(number).to_string(), DECIMALS as usize)
     };
@@ -219,7 +219,7 @@ impl Natural {
         (leading, below * 32, self.limbs[..below].iter().any(|limb| *limb != 0))
     }
 
-    fn to_decimal(mut self) -> String {
+    fn into_decimal(mut self) -> String {
         let mut groups = Vec::new();
         while !self.is_zero() {
             groups.push(self.divide(BILLION));
