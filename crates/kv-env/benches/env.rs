@@ -7,8 +7,11 @@ use kv_env::{CrashChoice, Fs, RealFs, SimDisk};
 
 const APPEND_BYTES: usize = 4096;
 
-/// Long enough for a bench run; the file is made anew when it is full.
+/// A real file is made anew when it is full.
 const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// As short as tests make their files.
+const SIMULATED_SEGMENT_BYTES: u64 = 1 << 20;
 
 fn real(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -48,9 +51,9 @@ fn simulated(criterion: &mut Criterion) {
     group.bench_function("append 4 KiB and sync", |bencher| {
         let disk = SimDisk::new(1);
         let mut file = disk.fs().create("a").expect("the file is new");
-        file.zero_fill(SEGMENT_BYTES).expect("there is space");
+        file.zero_fill(SIMULATED_SEGMENT_BYTES).expect("there is space");
         bencher.iter(|| {
-            if file.position() >= SEGMENT_BYTES {
+            if file.position() >= SIMULATED_SEGMENT_BYTES {
                 disk.forget_history();
                 disk.fs().remove("a").expect("the file is there");
                 file = disk.fs().create("a").expect("the file is gone");

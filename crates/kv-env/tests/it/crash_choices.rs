@@ -99,6 +99,29 @@ fn the_same_seed_gives_the_same_images_and_another_seed_others() {
 }
 
 #[test]
+fn a_prefix_follows_the_order_of_the_ops_over_all_files() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    let mut files = ["a", "b"].map(|name| fs.create(name).unwrap());
+    fs.sync_dir().unwrap();
+    files[1].append(b"first").unwrap();
+    fs.create("second").unwrap();
+    files[0].append(b"third").unwrap();
+    let kept = |len| {
+        let image = disk.crash(CrashChoice::Prefix(len));
+        let text = |name| image.read_file(name).map(|bytes| String::from_utf8(bytes).unwrap());
+        (text("b").unwrap(), text("second").is_some(), text("a").unwrap())
+    };
+    let state = |b: &str, second, a: &str| (b.to_owned(), second, a.to_owned());
+    // A small append is two changes: its sector, and the new length.
+    assert_eq!(disk.unsynced_changes(disk.op_count()), 5);
+    assert_eq!(kept(0), state("", false, ""));
+    assert_eq!(kept(2), state("first", false, ""));
+    assert_eq!(kept(3), state("first", true, ""));
+    assert_eq!(kept(4), state("first", true, "third"));
+}
+
+#[test]
 fn images_do_not_repeat() {
     let disk = SimDisk::new(1);
     run(&*disk.fs()).unwrap();
@@ -119,6 +142,7 @@ fn a_forgotten_history_leaves_the_disk_as_it_is() {
     let removed = fs.create("b").unwrap();
     let reader = fs.open("b").unwrap();
     fs.remove("b").unwrap();
+    fs.create("newest").unwrap();
     fs.sync_dir().unwrap();
     let ops = disk.op_count();
     drop(removed);
