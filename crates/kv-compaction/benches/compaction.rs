@@ -1,4 +1,5 @@
 //! What the hot paths cost: a rewrite per entry, a lookup in the shape, a pick.
+#![allow(missing_docs, reason = "criterion_group makes a public function without documentation")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

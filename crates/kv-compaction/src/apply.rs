@@ -12,7 +12,7 @@ use kv_core::{Error, Result};
 
 use crate::edit::VersionEdit;
 use crate::table_meta::{TableMeta, TableRef};
-use crate::version::{LEVELS, LevelTables, Version};
+use crate::version::{LEVELS, Version};
 
 impl<T: TableRef> Version<T> {
     /// The version that `edit` makes of this one. `resolve` opens a table that
@@ -43,16 +43,17 @@ impl<T: TableRef> Version<T> {
             let level = checked_level(*level)?;
             levels[level].get_or_insert_with(|| self.levels()[level].to_vec()).push(table);
         }
-        let mut next = self.levels().clone();
+        let mut next = self.clone();
         for (level, changed) in levels.into_iter().enumerate() {
             let Some(tables) = changed else { continue };
             let added = edit.added.iter().filter(|(of, _)| *of as usize == level);
-            next[level] = match level {
+            let ordered = match level {
                 0 => in_recency_order(tables, added.map(|(_, meta)| meta))?,
                 _ => in_key_order(tables)?,
             };
+            next.replace_level(level, ordered);
         }
-        Ok(Version::of(next))
+        Ok(next)
     }
 
     /// Copies the levels that lose tables and returns those tables by id.
@@ -117,7 +118,7 @@ fn checked_level(level: u32) -> Result<usize> {
 fn in_recency_order<'a, T: TableRef>(
     mut tables: Vec<Arc<T>>,
     added: impl Iterator<Item = &'a TableMeta>,
-) -> Result<LevelTables<T>> {
+) -> Result<Vec<Arc<T>>> {
     for new in added {
         for other in tables.iter().map(|table| table.meta()).filter(|other| other.id != new.id) {
             let ordered = new.smallest_seqno > other.largest_seqno
@@ -134,10 +135,10 @@ fn in_recency_order<'a, T: TableRef>(
         let (a, b) = (a.meta(), b.meta());
         b.largest_seqno.cmp(&a.largest_seqno).then(b.id.cmp(&a.id))
     });
-    Ok(tables.into())
+    Ok(tables)
 }
 
-fn in_key_order<T: TableRef>(mut tables: Vec<Arc<T>>) -> Result<LevelTables<T>> {
+fn in_key_order<T: TableRef>(mut tables: Vec<Arc<T>>) -> Result<Vec<Arc<T>>> {
     tables.sort_by(|a, b| a.meta().smallest_key.cmp(&b.meta().smallest_key));
     for pair in tables.windows(2) {
         let (left, right) = (pair[0].meta(), pair[1].meta());
@@ -145,5 +146,5 @@ fn in_key_order<T: TableRef>(mut tables: Vec<Arc<T>>) -> Result<LevelTables<T>> 
             return impossible(format!("tables {} and {} of a run overlap", left.id, right.id));
         }
     }
-    Ok(tables.into())
+    Ok(tables)
 }

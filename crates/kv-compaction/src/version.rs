@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kv_core::Result;
 
 use crate::edit::VersionEdit;
+use crate::fences::Fences;
 use crate::key_span::{KeyBounds, KeyCoverage, KeySpan};
 use crate::table_meta::{TableMeta, TableRef};
 
@@ -33,12 +34,18 @@ pub type LevelTables<T> = Arc<[Arc<T>]>;
 pub struct Version<T> {
     levels: [LevelTables<T>; LEVELS],
     level_bytes: [u64; LEVELS],
+    /// Of the runs; those of level 0 are empty.
+    fences: [Arc<Fences>; LEVELS],
 }
 
 impl<T> Clone for Version<T> {
     /// Shares every level.
     fn clone(&self) -> Self {
-        Version { levels: self.levels.clone(), level_bytes: self.level_bytes }
+        Version {
+            levels: self.levels.clone(),
+            level_bytes: self.level_bytes,
+            fences: self.fences.clone(),
+        }
     }
 }
 
@@ -51,14 +58,19 @@ impl<T: TableRef> Default for Version<T> {
 impl<T: TableRef> Version<T> {
     /// A version without tables.
     pub fn new() -> Version<T> {
-        Version::of(std::array::from_fn(|_| Arc::from([])))
+        Version {
+            levels: std::array::from_fn(|_| Arc::from([])),
+            level_bytes: [0; LEVELS],
+            fences: std::array::from_fn(|_| Arc::default()),
+        }
     }
 
-    pub(crate) fn of(levels: [LevelTables<T>; LEVELS]) -> Version<T> {
-        let level_bytes = std::array::from_fn(|level| {
-            levels[level].iter().map(|table| table.meta().file_bytes).sum()
-        });
-        Version { levels, level_bytes }
+    /// This version with other tables in `level`, which are in order.
+    pub(crate) fn replace_level(&mut self, level: usize, tables: Vec<Arc<T>>) {
+        self.level_bytes[level] = tables.iter().map(|table| table.meta().file_bytes).sum();
+        self.fences[level] =
+            if level == 0 { Arc::default() } else { Arc::new(Fences::of(&tables)) };
+        self.levels[level] = tables.into();
     }
 
     /// The same tables seen as something else: opened, or described only.
@@ -69,12 +81,11 @@ impl<T: TableRef> Version<T> {
         &self,
         mut convert: impl FnMut(&Arc<T>) -> Result<Arc<U>>,
     ) -> Result<Version<U>> {
-        let mut levels = Version::<U>::new().levels;
-        for (target, source) in levels.iter_mut().zip(&self.levels) {
-            let tables: Vec<Arc<U>> = source.iter().map(&mut convert).collect::<Result<_>>()?;
-            *target = tables.into();
+        let mut version = Version::new();
+        for (level, tables) in self.levels.iter().enumerate() {
+            version.replace_level(level, tables.iter().map(&mut convert).collect::<Result<_>>()?);
         }
-        Ok(Version::of(levels))
+        Ok(version)
     }
 
     /// All levels, the one with the newest writes first.
@@ -121,11 +132,11 @@ impl<T: TableRef> Version<T> {
     /// Costs a comparison per table of level 0 and a binary search per level
     /// below; allocates nothing.
     pub fn candidates<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<T>> {
-        let (level0, below) = self.levels.split_first().expect("there is a level 0");
-        let in_level0 = level0.iter().filter(move |table| table.meta().contains(key));
-        let in_runs = below.iter().filter_map(move |tables| {
-            let index = tables.partition_point(|table| table.meta().largest_key.as_slice() < key);
-            tables.get(index).filter(|table| table.meta().smallest_key.as_slice() <= key)
+        let in_level0 = self.levels[0].iter().filter(move |table| table.meta().contains(key));
+        let runs = self.levels.iter().zip(&self.fences).skip(1);
+        let in_runs = runs.filter_map(move |(tables, fences)| {
+            let table = tables.get(fences.first_reaching(tables, key))?;
+            (table.meta().smallest_key.as_slice() <= key).then_some(table)
         });
         in_level0.chain(in_runs)
     }

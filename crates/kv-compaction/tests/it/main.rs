@@ -1,4 +1,5 @@
 //! Integration tests of kv-compaction.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
 mod apply;
 mod busy;
