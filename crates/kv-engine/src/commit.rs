@@ -87,12 +87,22 @@ impl Shared {
     pub(crate) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<SeqNo> {
         let batch = self.admit(batch)?;
         let waiter = Waiter::new();
-        self.enqueue(batch, durability, Completion::Waiter(Arc::clone(&waiter)));
+        let owes_sync = self.enqueue(batch, durability, Completion::Waiter(Arc::clone(&waiter)));
         loop {
             if let Some(result) = waiter.poll() {
+                if owes_sync {
+                    self.request_sync();
+                }
                 return result;
             }
-            if durability != Durability::Sync || !self.sync_for_caller(&waiter) {
+            if durability == Durability::Sync {
+                if !self.sync_for_caller(&waiter) {
+                    waiter.park();
+                }
+            } else {
+                if owes_sync {
+                    self.request_sync();
+                }
                 waiter.park();
             }
         }
@@ -135,18 +145,31 @@ impl Shared {
         Ok(batch)
     }
 
-    fn enqueue(&self, batch: WriteBatch, durability: Durability, completion: Completion) {
+    /// Queues a request and commits what is queued. True if the caller owes a
+    /// sync, possibly for the writes of others.
+    fn enqueue(&self, batch: WriteBatch, durability: Durability, completion: Completion) -> bool {
         self.commit.requests.push(Request { batch, durability, completion });
-        // Pairs with the fence of `drive_writer`: either we get the role, or
+        // Pairs with the fence of `commit_queued`: either we get the role, or
         // its holder sees our request when it looks again.
         fence(Ordering::SeqCst);
-        self.drive_writer();
+        self.commit_queued()
+    }
+
+    /// Commits all that is queued, and makes sure that somebody syncs it.
+    pub(crate) fn drive_writer(&self) {
+        if self.commit_queued() {
+            self.request_sync();
+        }
     }
 
     /// Takes the writer role if it is free and commits all that is queued.
-    pub(crate) fn drive_writer(&self) {
+    ///
+    /// True if any of it waits for a sync. Whoever asked for that may have
+    /// gone to sleep before it was committed, so this caller has to see to it.
+    fn commit_queued(&self) -> bool {
+        let mut owes_sync = false;
         loop {
-            let Some(mut role) = self.commit.writer.try_lock() else { return };
+            let Some(mut role) = self.commit.writer.try_lock() else { return owes_sync };
             let mut stalled = false;
             while !self.commit.requests.is_empty() {
                 let writer = role.as_mut().ok_or(Error::Closed);
@@ -159,7 +182,7 @@ impl Shared {
                             break;
                         }
                         let group = self.commit.drain(self.options.wal_batch_size);
-                        self.commit_group(writer, group);
+                        owes_sync |= self.commit_group(writer, group);
                     }
                 }
             }
@@ -168,7 +191,7 @@ impl Shared {
             // A stalled writer is driven again by the background thread that
             // makes room; one that made room just now found the role taken.
             if self.commit.requests.is_empty() || (stalled && !self.room_was_made()) {
-                return;
+                return owes_sync;
             }
         }
     }
@@ -179,8 +202,8 @@ impl Shared {
         }
     }
 
-    /// Logs, inserts and hands over one group.
-    fn commit_group(&self, writer: &mut Writer, group: Vec<Request>) {
+    /// Logs, inserts and hands over one group; true if it waits for a sync.
+    fn commit_group(&self, writer: &mut Writer, group: Vec<Request>) -> bool {
         let mut pending = PendingGroup::new(group.len());
         let view = self.view.load_full();
         let mut failure = None;
@@ -201,12 +224,14 @@ impl Shared {
         }
         if let Some(error) = failure {
             pending.complete_all(&Err(error));
-            return;
+            return false;
         }
         pending.last_seqno = SeqNo(writer.next_seqno.0 - 1);
         self.set_applied(pending.last_seqno);
         self.counters.groups.fetch_add(1, Relaxed);
+        let needs_sync = pending.needs_sync();
         self.hand_over(writer, pending);
+        needs_sync
     }
 
     /// Puts one batch into the log's buffer and the memory table.

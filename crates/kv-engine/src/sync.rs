@@ -71,6 +71,11 @@ impl PendingGroup {
         self.completions.push((completion, last_seqno));
     }
 
+    /// True if one of the batches is acknowledged only after a sync.
+    pub(crate) fn needs_sync(&self) -> bool {
+        self.needs_sync
+    }
+
     /// Gives every batch the same outcome, or its number if that is `Ok`.
     pub(crate) fn complete_all(self, outcome: &Result<()>) {
         for (completion, seqno) in self.completions {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kv_engine::{Durability, Engine, KeyRange, WriteBatch};
+use kv_engine::{Durability, Engine, FlushSize, KeyRange, Options, WriteBatch};
 
 use crate::support::{contents, small_threaded};
 
@@ -123,4 +123,45 @@ fn writes_during_close_are_done_or_refused() {
     let engine = Engine::open(directory.path(), small_threaded()).unwrap();
     let survived = engine.recovery_report().last_seqno.0;
     assert_eq!(survived, u64::from(acknowledged));
+}
+
+/// A writer that is asleep when the background or an unsynced writer commits
+/// its batch cannot ask for the sync itself: whoever commits it has to. Left
+/// out, the last writers of a stalled crowd were never answered.
+#[test]
+fn sleeping_writers_are_synced_by_whoever_commits_for_them() {
+    const ROUNDS: usize = 150;
+    let directory = tempfile::tempdir().unwrap();
+    // Memory tables so small that the crowd outruns the flushes.
+    let options = Options { memtable_flush_size: FlushSize::Entries(10), ..small_threaded() };
+    let engine = Engine::open(directory.path(), options).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for writer in 0..12 {
+        let (engine, sender) = (engine.clone(), sender.clone());
+        let durability = if writer % 3 == 0 { Durability::Os } else { Durability::Sync };
+        std::thread::spawn(move || {
+            for round in 0..ROUNDS {
+                let mut batch = WriteBatch::new();
+                let key = format!("{writer}:{round}");
+                batch.put(key.as_bytes(), &[b'v'; 200]).unwrap();
+                let (answer, answered) = std::sync::mpsc::channel();
+                if writer % 2 == 0 {
+                    engine.submit(batch, durability, move |outcome| answer.send(outcome).unwrap());
+                } else {
+                    answer.send(engine.write(batch, durability)).unwrap();
+                }
+                sender.send(answered.recv().unwrap()).unwrap();
+            }
+        });
+    }
+    drop(sender);
+    // A generous deadline turns a hang into a failure; nothing is timed.
+    let deadline = std::time::Duration::from_secs(60);
+    for answer in 0..12 * ROUNDS {
+        let outcome = receiver.recv_timeout(deadline);
+        outcome
+            .unwrap_or_else(|_| panic!("answer {answer} never came: {:?}", engine.stats()))
+            .unwrap();
+    }
+    assert!(engine.stats().stalls > 0, "the crowd was stalled: {:?}", engine.stats());
 }
