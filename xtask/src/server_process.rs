@@ -1,6 +1,7 @@
 //! A running kv-server: started on a free port, killed or stopped, never left
 //! behind.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -40,7 +41,12 @@ impl Server {
     /// Starts the server and waits until it answers a PING.
     pub(crate) fn start(plan: &ServerPlan, interrupt: &Interrupt) -> Outcome<Server> {
         let port = free_port()?;
-        let mut child = Command::new(&plan.binary)
+        let mut command = Command::new(&plan.binary);
+        // Settings of the user's own server must not reach this one.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_server_setting(name)) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .arg("--config")
             .arg(&plan.config)
             .arg("--data-dir")
@@ -129,6 +135,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// True for the environment variables that the server reads.
+fn is_server_setting(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"KV_")
 }
 
 /// A port that nobody listens on.

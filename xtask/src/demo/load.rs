@@ -25,8 +25,8 @@ pub(crate) struct LoadReport {
     pub(crate) elapsed: Duration,
     /// Time of each command, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
-    /// Writers whose connection broke; all of them when the server was killed.
-    pub(crate) broken: usize,
+    /// Why writers ended early; all of them do when the server is killed.
+    pub(crate) broken: Vec<io::Error>,
 }
 
 /// Runs one writer per ledger until `keys` keys are written in all, the server
@@ -64,13 +64,13 @@ pub(crate) fn run(
             keys: 0,
             elapsed: Duration::ZERO,
             latency_us: new_histogram(),
-            broken: 0,
+            broken: Vec::new(),
         };
         for writer in writers {
             let (commands, latency_us, outcome) = writer.join().expect("a writer does not panic");
             report.commands += commands;
             report.latency_us.add(&latency_us).expect("all histograms have the same bounds");
-            report.broken += usize::from(outcome.is_err());
+            report.broken.extend(outcome.err());
         }
         report.keys = written.load(Ordering::Relaxed);
         report.elapsed = started.elapsed();
@@ -185,9 +185,12 @@ impl LoadReport {
 
     /// Fails if a writer's connection broke though nobody killed the server.
     pub(crate) fn require_unbroken(self) -> Outcome<LoadReport> {
-        match self.broken {
-            0 => Ok(self),
-            count => Err(Failure::check(format!("{count} writers were cut off by the server"))),
+        match self.broken.as_slice() {
+            [] => Ok(self),
+            [first, others @ ..] => {
+                let others = others.len();
+                Err(Failure::check(format!("a writer ended early, {others} more too: {first}")))
+            }
         }
     }
 }

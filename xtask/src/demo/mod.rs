@@ -227,10 +227,11 @@ impl Demo {
         }
         self.screen.say(&format!(
             "process {pid} killed with {} writers in the middle of a command, {} keys acknowledged",
-            report.broken, report.keys,
+            report.broken.len(),
+            report.keys,
         ));
         self.screen.claim(
-            report.broken == self.ledgers.len(),
+            report.broken.len() == self.ledgers.len(),
             "the kill hit every writer while it was writing",
         );
         let server = self.start_server()?;
