@@ -18,14 +18,14 @@ struct Census {
     undecided: usize,
 }
 
-/// Flips every bit of `bytes` in turn. What comes back must be the records or
+/// Flips every bit of the frames in `bytes` in turn. What comes back must be the records or
 /// a report; a prefix of them, but for the undecided flips, only where nothing
 /// behind was ever synced: the first `synced_records` are.
 fn census(bytes: &[u8], position: SegmentPosition, synced_records: usize) -> Census {
     let truth = read(bytes, position);
     let mut census = Census::default();
     let mut rotten = bytes.to_vec();
-    for bit in 0..bytes.len() * 8 {
+    for bit in FIRST_FRAME * 8..bytes.len() * 8 {
         let (byte, mask) = (bit / 8, 1 << (bit % 8));
         rotten[byte] ^= mask;
         let reading = read(&rotten, position);
@@ -180,6 +180,17 @@ fn damage_before_the_end_mark_is_corruption() {
 }
 
 #[test]
+fn of_a_header() {
+    let bytes = log_bytes(0, |mut log| log.finish().unwrap());
+    for bit in 0..96 * 8 {
+        let mut rotten = bytes.clone();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        let end = read(&rotten, SegmentPosition::Last).end;
+        assert!(matches!(end, Err(Error::Corruption { offset: 0, .. })), "bit {bit}: {end:?}");
+    }
+}
+
+#[test]
 fn a_damaged_stamp_is_counted() {
     let records = [text(0, 9000)];
     let mut bytes = log_bytes(0, |mut log| {
@@ -191,4 +202,23 @@ fn a_damaged_stamp_is_counted() {
     let reading = read(&bytes, SegmentPosition::Last);
     assert!(matches!(reading.end, Ok(Tail::EndMark)));
     assert_eq!((reading.records, reading.damaged_stamps), (records.to_vec(), 2));
+}
+
+/// A payload of zeros is whole even where it was not written, and a stamp that
+/// was not written there is no damage.
+#[test]
+fn a_missing_stamp_is_not_counted() {
+    let records = [[vec![0; 9000], vec![1]].concat()];
+    let mut bytes = log_bytes(PREWRITTEN_BYTES, |mut log| append_group(&mut log, &records));
+    bytes[FIRST_FRAME + 4096..FIRST_FRAME + 4096 + 512].fill(0);
+    let reading = read(&bytes, SegmentPosition::Last);
+    assert!(matches!(reading.end, Ok(Tail::Clean)));
+    assert_eq!((reading.records, reading.damaged_stamps), (records.to_vec(), 0));
+}
+
+fn append_group(log: &mut LogWriter, records: &[Vec<u8>]) {
+    for record in records {
+        log.append(record).unwrap();
+    }
+    log.flush().unwrap();
 }

@@ -101,6 +101,18 @@ fn the_end_mark_is_written_after_everything_is_durable() {
 }
 
 #[test]
+fn a_finished_log_takes_nothing_more() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    log.append(b"last").unwrap();
+    log.finish().unwrap();
+    for result in [log.append(b"late").map(|_| ()), log.flush(), log.sync(), log.finish()] {
+        assert!(matches!(result, Err(Error::Poisoned { .. })), "{result:?}");
+    }
+    assert_eq!(read_disk(&disk, SegmentPosition::Sealed).records, [b"last"]);
+}
+
+#[test]
 fn a_payload_over_the_limit_has_no_effect() {
     let disk = SimDisk::new(0);
     let mut log = create(&disk, 0);
@@ -135,7 +147,7 @@ fn a_read_error_is_no_end_of_the_log() {
     log.finish().unwrap();
     let mut reader =
         LogReader::open(&*disk.fs(), NAME, header().kind, SegmentPosition::Last).unwrap();
-    disk.inject(Fault::new(Failure::Device).of(Operation::Read).after(2));
+    disk.inject(Fault::new(Failure::Device).of(Operation::Read).after(2).times(1));
     for _ in 0..2 {
         assert!(matches!(reader.next_record(), Err(Error::Io { .. })));
         assert_eq!(reader.tail(), None);
