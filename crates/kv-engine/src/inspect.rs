@@ -9,6 +9,7 @@ use kv_env::{Env, Fs};
 use kv_sstable::{BlockCache, ExpectedTable, ReadMode, Table};
 use kv_wal::{LogReader, SegmentPosition, Tail};
 
+use crate::live_table::open_table;
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
 use crate::replay::{find_segments, last_used_segment};
@@ -98,12 +99,7 @@ fn check_table(
     deep: bool,
 ) -> Result<VerifiedFile> {
     let name = meta.file_name();
-    let expected = ExpectedTable {
-        database_id: loaded.database_id,
-        file_id: meta.id,
-        file_bytes: meta.file_bytes,
-    };
-    let table = Table::open(fs, &name, expected, ReadMode::Pread, BlockCache::new(0))?;
+    let table = open_table(fs, meta, loaded.database_id, ReadMode::Pread, BlockCache::new(0))?;
     let report = table.verify(deep)?;
     if report.entries != meta.entries {
         let what = format!("{} entries where the manifest has {}", report.entries, meta.entries);

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kv_compaction::{TableMeta, TableRef, VersionEdit};
-use kv_core::{Result, SeqNo};
-use kv_sstable::{ExpectedTable, Table};
+use kv_core::{DatabaseId, Result, SeqNo};
 
-use crate::live_table::LiveTable;
+use crate::live_table::{LiveTable, open_table};
 use crate::shared::Shared;
 use crate::view::View;
 
@@ -53,19 +52,9 @@ impl Shared {
         self.install(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() })
     }
 
-    pub(crate) fn open_table(
-        &self,
-        meta: &TableMeta,
-        database_id: kv_core::DatabaseId,
-    ) -> Result<Arc<LiveTable>> {
-        let expected = ExpectedTable { database_id, file_id: meta.id, file_bytes: meta.file_bytes };
-        let table = Table::open(
-            &*self.env.fs,
-            &meta.file_name(),
-            expected,
-            self.options.read_mode,
-            Arc::clone(&self.cache),
-        )?;
+    fn open_table(&self, meta: &TableMeta, database_id: DatabaseId) -> Result<Arc<LiveTable>> {
+        let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
+        let table = open_table(&*self.env.fs, meta, database_id, mode, cache)?;
         Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::SegQueue;
 use kv_compaction::{TableMeta, TableRef};
-use kv_sstable::Table;
+use kv_core::{DatabaseId, Error, Result};
+use kv_env::Fs;
+use kv_sstable::{BlockCache, ExpectedTable, ReadMode, Table};
 
 /// Files that nobody refers to any more, waiting to be removed by a
 /// background thread: a reader that drops the last reference must not pay for
@@ -23,6 +25,28 @@ impl Garbage {
     pub(crate) fn pop(&self) -> Option<String> {
         self.names.pop()
     }
+}
+
+/// Opens the very file that the manifest means by `meta`.
+///
+/// # Errors
+/// `Corruption` for another file, however intact it is: an older copy, say.
+pub(crate) fn open_table(
+    fs: &dyn Fs,
+    meta: &TableMeta,
+    database_id: DatabaseId,
+    mode: ReadMode,
+    cache: Arc<BlockCache>,
+) -> Result<Arc<Table>> {
+    let name = meta.file_name();
+    let expected = ExpectedTable { database_id, file_id: meta.id, file_bytes: meta.file_bytes };
+    let table = Table::open(fs, &name, expected, mode, cache)?;
+    let summary = table.summary();
+    if (summary.file_uid, summary.checksum) != (meta.file_uid, meta.checksum) {
+        let what = "this is not the table that the manifest names; put the right one back";
+        return Err(Error::corruption(name, 0, what));
+    }
+    Ok(table)
 }
 
 /// A table of the current version or of one that a reader still holds.

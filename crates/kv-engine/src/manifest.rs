@@ -19,6 +19,10 @@ use crate::names;
 /// edits that an open has to read.
 const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
+/// Zeros written ahead into a new manifest: within them a torn edit can be told
+/// from a damaged one. Enough for some hundred edits.
+const PREWRITTEN_BYTES: u64 = 64 << 10;
+
 /// File ids are reserved in the manifest this many at a time, so that an
 /// unfinished table found at open is known to be ours by its number.
 pub(crate) const FILE_ID_RESERVE: u64 = 64;
@@ -85,7 +89,7 @@ impl Manifest {
             file_id: id,
             file_uid: env.entropy.random_id(),
         };
-        let log = LogWriter::create(&*env.fs, &names::manifest(id), header, 0)?;
+        let log = LogWriter::create(&*env.fs, &names::manifest(id), header, PREWRITTEN_BYTES)?;
         let mut manifest = Manifest { id, header, log, state, version };
         let snapshot = manifest.snapshot();
         manifest.append(&snapshot)?;

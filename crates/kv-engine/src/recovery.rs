@@ -25,12 +25,12 @@ use kv_compaction::{Busy, TableRef, Version, VersionEdit};
 use kv_core::{DatabaseId, Error, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env};
 use kv_memtable::ArenaPool;
-use kv_sstable::{BlockCache, ExpectedTable, Table};
+use kv_sstable::BlockCache;
 use kv_wal::LogWriter;
 use parking_lot::Mutex;
 
 use crate::commit::{CommitQueue, Writer};
-use crate::live_table::{Garbage, LiveTable};
+use crate::live_table::{Garbage, LiveTable, open_table};
 use crate::manifest::{FILE_ID_RESERVE, Manifest, ManifestState};
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
@@ -147,13 +147,8 @@ fn open_tables(
         return Err(Error::corruption(first.clone(), 0, what));
     }
     loaded.version.try_map(|meta| {
-        let expected = ExpectedTable {
-            database_id: loaded.database_id,
-            file_id: meta.id,
-            file_bytes: meta.file_bytes,
-        };
-        let name = meta.file_name();
-        let table = Table::open(&*env.fs, &name, expected, options.read_mode, Arc::clone(cache))?;
+        let (mode, cache) = (options.read_mode, Arc::clone(cache));
+        let table = open_table(&*env.fs, meta, loaded.database_id, mode, cache)?;
         Ok(Arc::new(LiveTable::new((**meta).clone(), table, Arc::clone(garbage))))
     })
 }

@@ -134,6 +134,7 @@ pub(crate) fn replay(
                 replayed.insert(&batch, id, options, pool);
             }
         }
+        report.damaged_stamps = reader.damaged_stamps();
         if last_used == Some(id) {
             replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
         }

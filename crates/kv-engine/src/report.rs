@@ -38,6 +38,9 @@ pub struct SegmentReport {
     pub id: u64,
     /// Records in it.
     pub records: u64,
+    /// Damaged frame stamps among intact records: nothing is lost, but the
+    /// device is not to be trusted.
+    pub damaged_stamps: u64,
     /// The tail that a crash left incomplete and that was cut off.
     pub cut: Option<CutTail>,
 }
@@ -74,6 +77,14 @@ impl fmt::Display for RecoveryReport {
                     cut.bytes, segment.name, cut.offset
                 )?;
             }
+        }
+        let stamps: u64 = self.segments.iter().map(|segment| segment.damaged_stamps).sum();
+        if stamps > 0 {
+            write!(
+                formatter,
+                "; {stamps} frame stamps of the log are damaged, nothing is lost, \
+                 but check the device"
+            )?;
         }
         if !self.removed.is_empty() {
             write!(formatter, "; removed {} leftover files", self.removed.len())?;

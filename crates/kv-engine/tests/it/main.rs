@@ -7,5 +7,6 @@ mod basics;
 mod concurrency;
 mod conditional;
 mod crash;
+mod format;
 mod model;
 mod support;

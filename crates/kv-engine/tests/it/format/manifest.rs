@@ -1,0 +1,79 @@
+//! The manifest: a snapshot and edits to it.
+
+use super::bytes::{FileHeader, Reader};
+use super::log::records;
+
+/// What the manifest says of a table.
+pub(super) struct Table {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) file_bytes: u64,
+    /// The one in the footer, which stands for every byte.
+    pub(super) checksum: u32,
+    pub(super) entries: u64,
+    level: u64,
+}
+
+/// The state after the last edit.
+#[derive(Default)]
+pub(super) struct Tree {
+    pub(super) tables: Vec<Table>,
+    pub(super) flushed_through: u64,
+    pub(super) oldest_segment: u64,
+    pub(super) newest_segment: u64,
+}
+
+pub(super) fn read(file: &[u8]) -> Tree {
+    let header = FileHeader::read(file, b"kv.mft\r\n");
+    let mut tree = Tree::default();
+    for record in records(file, b"kv.mft\r\n") {
+        tree.apply(header.metadata(record.lsn, &record.payload));
+    }
+    tree
+}
+
+impl Tree {
+    fn apply(&mut self, mut edit: Reader<'_>) {
+        assert_eq!(edit.integer(), 0, "the keyspace");
+        if edit.u8() == 1 {
+            edit.take(16);
+        }
+        let added: Vec<Table> = (0..edit.integer()).map(|_| read_table(&mut edit)).collect();
+        let removed: Vec<(u64, u64)> =
+            (0..edit.integer()).map(|_| (edit.integer(), edit.integer())).collect();
+        self.tables.retain(|table| !removed.contains(&(table.level, table.id)));
+        self.tables.extend(added);
+        let mut number = |now: &mut u64| *now = edit.option().unwrap_or(*now);
+        number(&mut self.flushed_through);
+        number(&mut self.oldest_segment);
+        number(&mut self.newest_segment);
+        let _next_file_id = edit.option();
+        skip_properties(&mut edit);
+        assert!(edit.0.is_empty());
+    }
+}
+
+fn read_table(edit: &mut Reader<'_>) -> Table {
+    let level = edit.integer();
+    let id = edit.integer();
+    let _run = edit.integer();
+    let origin = if edit.integer() == 0 { "sst" } else { "compacted" };
+    edit.take(16);
+    let file_bytes = edit.integer();
+    let checksum = edit.integer() as u32;
+    let entries = edit.integer();
+    let _deletes = edit.integer();
+    edit.list();
+    edit.list();
+    let _seqnos = (edit.integer(), edit.integer());
+    assert_eq!(edit.u8(), 0, "no slice");
+    skip_properties(edit);
+    Table { id, name: format!("{origin}_{id:06}.db"), file_bytes, checksum, entries, level }
+}
+
+fn skip_properties(edit: &mut Reader<'_>) {
+    for _ in 0..edit.integer() {
+        edit.list();
+        edit.list();
+    }
+}
