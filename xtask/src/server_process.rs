@@ -114,7 +114,8 @@ impl Server {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended_early()),
             }
-            if answers_ping(self.port) {
+            // Its start line is on the way when it answers: wait for both.
+            if !self.printed.is_empty() && answers_ping(self.port) {
                 return Ok(());
             }
         }

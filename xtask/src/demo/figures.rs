@@ -11,10 +11,6 @@ use crate::resp::{Client, Reply};
 /// The part of the statistics that the demo shows.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Figures {
-    /// Keys written since the server started.
-    pub(crate) writes: u64,
-    /// Groups they were committed in.
-    pub(crate) groups: u64,
     /// `fdatasync` calls on the log.
     pub(crate) wal_syncs: u64,
     pub(crate) flushes: u64,
