@@ -100,7 +100,8 @@ fn get(criterion: &mut Criterion) {
     let mut group = group(criterion, "get");
     for (shape, key_of) in [("random", random_key as fn(u64) -> Key), ("decimal", decimal_key)] {
         let keys: Vec<Key> = numbers.iter().map(|&number| key_of(number * 2)).collect();
-        let asked: Vec<Key> = (0..ENTRIES).map(|number| key_of(mix(number) % ENTRIES * 2)).collect();
+        let asked: Vec<Key> =
+            (0..ENTRIES).map(|number| key_of(mix(number) % ENTRIES * 2)).collect();
         let missing: Vec<Key> =
             (0..ENTRIES).map(|number| key_of(mix(number) % ENTRIES * 2 + 1)).collect();
         let table = fill_memtable(&pool, &keys);

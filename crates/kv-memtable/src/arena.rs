@@ -3,13 +3,18 @@
 //!
 //! ```text
 //! key      0  8  newest version   atomic reference
-//!          8  4  key length       u32
-//!          12    key, padded to 8 bytes; its first version follows
-//! version  0  8  older version    reference, 0 = none
+//!          8     the first version
+//! version  0  8  link             first version: key length << 3 | 1,
+//!                                 others: reference to the next older one
 //!          8  8  seqno << 8 | kind
 //!          16 4  value length     u32, top bit: the value has its own chunk
-//!          20    value, or the index of its chunk as u32; padded to 8 bytes
+//!          20    key              first version only
+//!          ..    value, or the index of its chunk as u32; padded to 8 bytes
 //! ```
+//!
+//! All that a get compares and follows stands in the first bytes of a key, and
+//! where a key has one version its value is right behind: one or two cache
+//! misses.
 //!
 //! # Why this is sound
 //!
@@ -49,18 +54,15 @@ const OWN_CHUNK_VALUE_BYTES: usize = 64 << 10;
 /// reference count, and it is large enough to be worth the chunk it holds.
 const PINNED_VALUE_BYTES: usize = 1 << 10;
 
-const KEY_HEADER_BYTES: usize = 12;
+/// Bytes of a key before its first version.
+const NEWEST_BYTES: usize = 8;
 const VERSION_HEADER_BYTES: usize = 20;
 const OWN_CHUNK_FLAG: u32 = 1 << 31;
 const RECORD_ALIGN: usize = 8;
 
 const _: () = assert!(MAX_VALUE_BYTES < OWN_CHUNK_FLAG as usize);
 const _: () = assert!(
-    KEY_HEADER_BYTES
-        + MAX_KEY_BYTES
-        + VERSION_HEADER_BYTES
-        + OWN_CHUNK_VALUE_BYTES
-        + 2 * RECORD_ALIGN
+    NEWEST_BYTES + VERSION_HEADER_BYTES + MAX_KEY_BYTES + OWN_CHUNK_VALUE_BYTES + RECORD_ALIGN
         <= CHUNK_BYTES
 );
 
@@ -133,16 +135,20 @@ impl Chunk {
         unsafe { std::slice::from_raw_parts(self.address(offset, bytes).as_ptr(), bytes) }
     }
 
-    /// A number written like [`Chunk::slice`].
+    /// Bytes written like those of [`Chunk::slice`].
     #[inline]
-    fn u64(&self, offset: usize) -> u64 {
-        u64::from_ne_bytes(*self.slice(offset, 8).first_chunk().expect("eight bytes"))
+    fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
+        *self.slice(offset, N).first_chunk().expect("a slice has the length asked for")
     }
 
-    /// A number written like [`Chunk::slice`].
+    /// The fixed part of the version at `offset`.
     #[inline]
-    fn u32(&self, offset: usize) -> u32 {
-        u32::from_ne_bytes(*self.slice(offset, 4).first_chunk().expect("four bytes"))
+    fn header(&self, offset: usize) -> Header {
+        Header {
+            link: u64::from_ne_bytes(self.array(offset)),
+            stamp: u64::from_ne_bytes(self.array(offset + 8)),
+            value_word: u32::from_ne_bytes(self.array(offset + 16)),
+        }
     }
 
     /// The atomic number at `offset`, a multiple of eight.
@@ -214,11 +220,27 @@ pub(crate) struct KeyRef(Address);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VersionRef(Address);
 
-impl VersionRef {
-    /// A stored link; 0 ends the chain.
+/// The fixed part of a version.
+#[derive(Clone, Copy)]
+struct Header {
+    link: u64,
+    stamp: u64,
+    value_word: u32,
+}
+
+impl Header {
     #[inline]
-    fn from_word(word: u64) -> Option<VersionRef> {
-        (word != 0).then_some(VersionRef(Address(word)))
+    fn seqno(self) -> SeqNo {
+        SeqNo(self.stamp >> 8)
+    }
+    /// Bytes of the key inside this version.
+    #[inline]
+    fn key_bytes(self) -> usize {
+        if self.link & 1 == 1 { (self.link >> 3) as usize } else { 0 }
+    }
+    #[inline]
+    fn older(self) -> Option<VersionRef> {
+        (self.link & 1 == 0).then_some(VersionRef(Address(self.link)))
     }
 }
 
@@ -272,8 +294,8 @@ impl Arena {
     #[inline]
     pub(crate) fn key(&self, key: KeyRef) -> &[u8] {
         let (chunk, offset) = self.locate(key.0);
-        let bytes = chunk.u32(offset + 8) as usize;
-        chunk.slice(offset + KEY_HEADER_BYTES, bytes)
+        let first = offset + NEWEST_BYTES;
+        chunk.slice(first + VERSION_HEADER_BYTES, chunk.header(first).key_bytes())
     }
 
     /// The newest version of a key.
@@ -284,14 +306,16 @@ impl Arena {
     }
 
     /// The newest version of a key that is not newer than `at`.
+    #[inline]
     pub(crate) fn version_at(&self, key: KeyRef, at: SeqNo) -> Option<VersionRef> {
         let mut next = Some(self.newest(key));
         while let Some(version) = next {
             let (chunk, offset) = self.locate(version.0);
-            if chunk.u64(offset + 8) >> 8 <= at.0 {
+            let header = chunk.header(offset);
+            if header.seqno() <= at {
                 return Some(version);
             }
-            next = VersionRef::from_word(chunk.u64(offset));
+            next = header.older();
         }
         None
     }
@@ -299,21 +323,19 @@ impl Arena {
     /// A version; its value is not touched.
     #[inline]
     pub(crate) fn version(&self, version: VersionRef) -> Version<'_> {
-        let (chunk, offset) = self.locate(version.0);
-        let older = chunk.u64(offset);
-        let stamp = chunk.u64(offset + 8);
-        let (chunk, start, bytes) = self.value_place(version);
+        let (header, chunk, start, bytes) = self.open(version);
         Version {
-            seqno: SeqNo(stamp >> 8),
-            kind: Kind::from_byte(stamp as u8).expect("the writer stored a kind"),
+            seqno: header.seqno(),
+            kind: Kind::from_byte(header.stamp as u8).expect("the writer stored a kind"),
             value: chunk.slice(start, bytes),
-            older: VersionRef::from_word(older),
+            older: header.older(),
         }
     }
 
     /// The value of a version, to outlive the arena: copied if it is small.
+    #[inline]
     pub(crate) fn value(&self, version: VersionRef) -> Value {
-        let (chunk, offset, bytes) = self.value_place(version);
+        let (_, chunk, offset, bytes) = self.open(version);
         if bytes < PINNED_VALUE_BYTES {
             return Value::copy_of(chunk.slice(offset, bytes));
         }
@@ -321,16 +343,18 @@ impl Arena {
         Value::pinned(Arc::new(PinnedBytes { chunk, offset, bytes }), 0, bytes)
     }
 
+    /// A version's fixed part and where its value is: chunk, offset, length.
     #[inline]
-    fn value_place(&self, version: VersionRef) -> (&Arc<Chunk>, usize, usize) {
+    fn open(&self, version: VersionRef) -> (Header, &Arc<Chunk>, usize, usize) {
         let (chunk, offset) = self.locate(version.0);
-        let bytes = chunk.u32(offset + 16);
-        let start = offset + VERSION_HEADER_BYTES;
-        if bytes & OWN_CHUNK_FLAG == 0 {
-            return (chunk, start, bytes as usize);
+        let header = chunk.header(offset);
+        let start = offset + VERSION_HEADER_BYTES + header.key_bytes();
+        let bytes = (header.value_word & !OWN_CHUNK_FLAG) as usize;
+        if header.value_word & OWN_CHUNK_FLAG == 0 {
+            return (header, chunk, start, bytes);
         }
-        let own = chunk.u32(start);
-        (self.chunks.get(own), 0, (bytes & !OWN_CHUNK_FLAG) as usize)
+        let own = u32::from_ne_bytes(chunk.array(start));
+        (header, self.chunks.get(own), 0, bytes)
     }
 
     #[inline]
@@ -364,30 +388,47 @@ impl ArenaWriter {
         kind: Kind,
         value: &[u8],
     ) -> KeyRef {
-        let own_chunk = self.push_own_chunk(value);
-        let key_bytes = (KEY_HEADER_BYTES + key.len()).next_multiple_of(RECORD_ALIGN);
-        let (chunk, index, offset) = self.reserve(key_bytes + version_bytes(value, own_chunk));
-        let version_offset = offset + key_bytes;
-        // SAFETY: the range was just reserved and is not handed out yet.
-        unsafe {
-            chunk.write(offset + 8, &(key.len() as u32).to_ne_bytes());
-            chunk.write(offset + KEY_HEADER_BYTES, key);
-            write_version(chunk, version_offset, None, seqno, kind, value, own_chunk);
-        }
-        let version = Address::new(index, version_offset);
-        chunk.atomic(offset).store(version.0, Ordering::Release);
-        KeyRef(Address::new(index, offset))
+        let link = (key.len() as u64) << 3 | 1;
+        let (chunk, version, key_offset) = self.push(NEWEST_BYTES, link, key, (seqno, kind), value);
+        chunk.atomic(key_offset).store(version.0.0, Ordering::Release);
+        KeyRef(Address::new(version.0.chunk(), key_offset))
     }
 
     /// Puts a newer version before the others of `key`.
     pub(crate) fn push_version(&mut self, key: KeyRef, seqno: SeqNo, kind: Kind, value: &[u8]) {
-        let own_chunk = self.push_own_chunk(value);
-        let older = self.arena.newest(key);
-        let (chunk, index, offset) = self.reserve(version_bytes(value, own_chunk));
+        let link = self.arena.newest(key).0.0;
+        let (_, version, _) = self.push(0, link, &[], (seqno, kind), value);
+        let (chunk, offset) = self.arena.locate(key.0);
+        chunk.atomic(offset).store(version.0.0, Ordering::Release);
+    }
+
+    /// Appends a version behind `before` bytes that stay unwritten. Returns the
+    /// chunk, the version, and the offset of those bytes.
+    fn push(
+        &mut self,
+        before: usize,
+        link: u64,
+        key: &[u8],
+        (seqno, kind): (SeqNo, Kind),
+        value: &[u8],
+    ) -> (&Chunk, VersionRef, usize) {
+        let own_index = self.push_own_chunk(value).map(u32::to_ne_bytes);
+        let flag = if own_index.is_some() { OWN_CHUNK_FLAG } else { 0 };
+        let value_word = value.len() as u32 | flag;
+        let stored = own_index.as_ref().map_or(value, |index| index.as_slice());
+        let bytes = before + VERSION_HEADER_BYTES + key.len() + stored.len();
+        let (chunk, index, start) = self.reserve(bytes.next_multiple_of(RECORD_ALIGN));
+        let offset = start + before;
+        let stamp = seqno.0 << 8 | kind as u64;
         // SAFETY: the range was just reserved and is not handed out yet.
-        unsafe { write_version(chunk, offset, Some(older), seqno, kind, value, own_chunk) };
-        let (key_chunk, key_offset) = self.arena.locate(key.0);
-        key_chunk.atomic(key_offset).store(Address::new(index, offset).0, Ordering::Release);
+        unsafe {
+            chunk.write(offset, &link.to_ne_bytes());
+            chunk.write(offset + 8, &stamp.to_ne_bytes());
+            chunk.write(offset + 16, &value_word.to_ne_bytes());
+            chunk.write(offset + VERSION_HEADER_BYTES, key);
+            chunk.write(offset + VERSION_HEADER_BYTES + key.len(), stored);
+        }
+        (chunk, VersionRef(Address::new(index, offset)), start)
     }
 
     /// Gives a large value its own chunk.
@@ -423,40 +464,5 @@ impl ArenaWriter {
         self.next_index = index.checked_add(1).expect("a table has far fewer chunks");
         self.arena.chunks.set(index, chunk);
         index
-    }
-}
-
-fn version_bytes(value: &[u8], own_chunk: Option<u32>) -> usize {
-    let inline = if own_chunk.is_some() { size_of::<u32>() } else { value.len() };
-    (VERSION_HEADER_BYTES + inline).next_multiple_of(RECORD_ALIGN)
-}
-
-/// Writes a version to reserved bytes.
-///
-/// # Safety
-/// As [`Chunk::write`], for [`version_bytes`] from `offset` on.
-unsafe fn write_version(
-    chunk: &Chunk,
-    offset: usize,
-    older: Option<VersionRef>,
-    seqno: SeqNo,
-    kind: Kind,
-    value: &[u8],
-    own_chunk: Option<u32>,
-) {
-    let older = older.map_or(0, |older| older.0.0);
-    let stamp = seqno.0 << 8 | kind as u64;
-    let mut bytes = value.len() as u32;
-    let own_index = own_chunk.map(u32::to_ne_bytes);
-    if own_chunk.is_some() {
-        bytes |= OWN_CHUNK_FLAG;
-    }
-    let inline = own_index.as_ref().map_or(value, |index| index.as_slice());
-    // SAFETY: promised by the caller.
-    unsafe {
-        chunk.write(offset, &older.to_ne_bytes());
-        chunk.write(offset + 8, &stamp.to_ne_bytes());
-        chunk.write(offset + 16, &bytes.to_ne_bytes());
-        chunk.write(offset + VERSION_HEADER_BYTES, inline);
     }
 }

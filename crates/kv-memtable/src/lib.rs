@@ -38,6 +38,7 @@ mod memtable;
 mod node;
 mod optimistic_lock;
 mod pool;
+mod sizes;
 mod sorted_keys;
 mod split;
 mod sync;

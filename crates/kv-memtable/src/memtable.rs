@@ -115,14 +115,15 @@ impl MemtableWriter {
     /// Inserts one write. Readers find it as soon as they ask for `seqno`.
     ///
     /// # Panics
-    /// If `seqno` is not above all earlier ones or above [`SeqNo::MAX`], or if
-    /// the key or value is over its limit: the caller has checked both when
-    /// the batch was made.
+    /// If `seqno` is not above all earlier ones or is above [`SeqNo::MAX`], if
+    /// a delete has a value, or if the key or value is over its limit: batches
+    /// are checked when they are made.
     pub fn insert(&mut self, seqno: SeqNo, kind: Kind, key: &[u8], value: &[u8]) {
         let counters = &self.table.counters;
         assert!(seqno.0 > counters.last_seqno.load(Ordering::Relaxed), "sequence numbers rise");
         assert!(seqno <= SeqNo::MAX, "sequence numbers have 56 bits");
         assert!(key.len() <= MAX_KEY_BYTES && value.len() <= MAX_VALUE_BYTES, "within the limits");
+        assert!(kind == Kind::Put || value.is_empty(), "a delete has no value");
         self.tree_writer.insert(Write { seqno, kind, key, value });
         // One writer: a plain load and store count without a locked instruction.
         let entries = counters.entries.load(Ordering::Relaxed) + 1;

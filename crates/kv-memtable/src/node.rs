@@ -1,21 +1,16 @@
 //! The nodes of the tree, and where they are stored.
 
-use crate::arena::KeyRef;
-use crate::directory::Directory;
-use crate::optimistic_lock::WriteGuard;
-use crate::sorted_keys::SortedKeys;
-use crate::sync::{AtomicU32, Ordering};
+use super::arena::KeyRef;
+use super::directory::Directory;
+use super::optimistic_lock::WriteGuard;
+use super::sizes::{INNER_SLOTS, LEAF_SLOTS, SLAB_NODES};
+use super::sorted_keys::SortedKeys;
+use super::sync::{AtomicU32, Ordering};
 
-/// Keys of a leaf.
-pub(crate) const LEAF_SLOTS: usize = 32;
-/// Separators of an inner node.
-pub(crate) const INNER_SLOTS: usize = 32;
 /// Memory of a leaf, in bytes.
 pub(crate) const LEAF_BYTES: usize = size_of::<Leaf>();
 /// Memory of an inner node, in bytes.
 pub(crate) const INNER_BYTES: usize = size_of::<Inner>();
-/// Nodes that are allocated together.
-const SLAB_NODES: u32 = 32;
 /// "No leaf": the right neighbour of the last one.
 const NO_LEAF: u32 = u32::MAX;
 

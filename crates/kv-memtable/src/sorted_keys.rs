@@ -99,13 +99,12 @@ impl<const SLOTS: usize> SortedKeys<SLOTS> {
         head: u64,
         compare: impl Fn(KeyRef) -> Compared,
     ) -> Search {
-        let mut slot = self.first_not_below(0, count, head);
-        if slot == count || self.head(slot) != head {
-            return Search { slot, found: None };
-        }
-        let mut end = slot + 1;
-        if end < count && self.head(end) == head {
-            end = head.checked_add(1).map_or(count, |next| self.first_not_below(end, count, next));
+        // Counting all lower heads beats halving: no step waits for the one
+        // before, so the cache misses of a node overlap.
+        let mut slot = (0..count).map(|slot| usize::from(self.head(slot) < head)).sum();
+        let mut end = slot;
+        while end < count && self.head(end) == head {
+            end += 1;
         }
         while slot < end {
             let middle = slot + (end - slot) / 2;
@@ -117,20 +116,6 @@ impl<const SLOTS: usize> SortedKeys<SLOTS> {
             }
         }
         Search { slot, found: None }
-    }
-
-    /// The first slot of `from..to` whose head is not below `head`. Its steps
-    /// depend on the length only, which saves mispredicted branches.
-    #[inline]
-    fn first_not_below(&self, from: usize, to: usize, head: u64) -> usize {
-        let mut base = from;
-        let mut len = to - from;
-        while len > 1 {
-            let half = len / 2;
-            base = if self.head(base + half - 1) < head { base + half } else { base };
-            len -= half;
-        }
-        base + usize::from(len == 1 && self.head(base) < head)
     }
 
     /// Begins a change.

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use crate::arena::KeyRef;
-use crate::node::{INNER_SLOTS, Inner, LEAF_SLOTS};
-use crate::optimistic_lock::WriteGuard;
-use crate::sorted_keys::{Shape, SortedKeys, head};
-use crate::tree::{ROOT, Tree};
-use crate::tree_writer::{Step, TreeWriter, common_prefix_bytes};
+use super::arena::KeyRef;
+use super::node::Inner;
+use super::optimistic_lock::WriteGuard;
+use super::sizes::{INNER_SLOTS, LEAF_SLOTS};
+use super::sorted_keys::{Shape, SortedKeys, head};
+use super::tree::{ROOT, Tree};
+use super::tree_writer::{Step, TreeWriter, common_prefix_bytes};
 
 /// Keys that bound a node's range, where there are any.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
-//! The atomics of the tree, in one place: the loom model in `tests/it`
-//! compiles the files that use them against loom's instead.
+//! The atomics of the tree, in one place.
+//!
+//! The files of the tree import from `super`, so that the loom model in
+//! `tests/it` can compile them beside another `sync`, `sizes` and `arena`.
 
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

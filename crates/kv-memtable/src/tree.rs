@@ -12,10 +12,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::arena::{Arena, KeyCell, KeyRef};
-use crate::node::{Inner, Leaf, NodeStore};
-use crate::optimistic_lock::SeenVersion;
-use crate::sorted_keys::{Search, Shape, head};
+use super::arena::{Arena, KeyCell, KeyRef};
+use super::node::{Inner, Leaf, NodeStore};
+use super::optimistic_lock::SeenVersion;
+use super::sorted_keys::{Search, Shape, head};
 
 /// The root's id among the inner nodes.
 pub(crate) const ROOT: u32 = 0;
@@ -65,17 +65,24 @@ enum Landing<'a> {
 
 impl Tree {
     /// The key, if it is there.
+    #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<KeyRef> {
         loop {
-            let Landing::Leaf { leaf, seen, .. } = self.descend(Target::Of(key)) else {
-                return None;
-            };
-            let found = self.search(leaf, key).found;
-            // A key that compares equal is the key, whatever else was going on.
-            if found.is_some() || leaf.keys.is_still(seen) {
+            if let Some(found) = self.try_find(key) {
                 return found;
             }
         }
+    }
+
+    /// One attempt at [`Tree::find`]; `None` if the writer came in between.
+    #[inline]
+    pub(crate) fn try_find(&self, key: &[u8]) -> Option<Option<KeyRef>> {
+        let Landing::Leaf { leaf, seen, .. } = self.try_descend(Target::Of(key))? else {
+            return Some(None);
+        };
+        let found = self.search(leaf, key).found;
+        // A key that compares equal is the key, whatever else was going on.
+        (found.is_some() || leaf.keys.is_still(seen)).then_some(found)
     }
 
     /// The first key.

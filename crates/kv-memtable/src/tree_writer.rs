@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use kv_core::{Kind, SeqNo};
 
-use crate::arena::{Arena, ArenaWriter, KeyCell, KeyRef};
-use crate::node::{INNER_BYTES, LEAF_BYTES, LEAF_SLOTS, NodeStore};
-use crate::pool::ArenaPool;
-use crate::sorted_keys::{Shape, head};
-use crate::tree::{FIRST_LEAF, ROOT, Tree};
+use super::arena::{Arena, ArenaWriter, KeyCell, KeyRef};
+use super::node::{INNER_BYTES, LEAF_BYTES, NodeStore};
+use super::pool::ArenaPool;
+use super::sizes::LEAF_SLOTS;
+use super::sorted_keys::{Shape, head};
+use super::tree::{FIRST_LEAF, ROOT, Tree};
 
 /// The only writer of a [`Tree`].
 pub(crate) struct TreeWriter {
