@@ -66,7 +66,7 @@ static KEYS: [Key; 17] = [
     Key {
         name: "data_dir",
         redis_name: Some("dir"),
-        summary: "Directory of the database; created if its parent exists.",
+        summary: "Directory of the database; created if it is not there.",
         is_live: false,
         field: Field::Directory { at: |config| &mut config.data_dir },
     },

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use expect_test::{Expect, expect, expect_file};
+use expect_test::{expect, expect_file};
 use kv_server::{Config, LoadedConfig, Overrides, load_config, show_config};
 
 struct Source<'a> {
@@ -119,140 +119,81 @@ fn a_password_is_text_and_never_shown() {
     assert_eq!(shown(&loaded.config, "password"), "(hidden)");
 }
 
-fn check_file(text: &str, expected: Expect) {
-    expected.assert_eq(&load(Source { file: Some(text), ..NOTHING }).unwrap_err());
-}
-
 #[test]
 fn mistakes_in_the_file_are_named() {
-    check_file(
+    let mistakes = [
         r#"{"memtable_flush_sise": 1}"#,
-        expect![[
-            r#"config.json: unknown key "memtable_flush_sise"; did you mean "memtable_flush_size"?"#
-        ]],
-    );
-    check_file(
         r#"{"replicas": 3}"#,
-        expect![[r#"config.json: unknown key "replicas"; the README lists all keys"#]],
-    );
-    check_file(
         r#"{"wal_batch_size": "many"}"#,
-        expect![[
-            r#"config.json: wal_batch_size is "many"; allowed: a whole number from 1 to 1000000"#
-        ]],
-    );
-    check_file(
         r#"{"wal_batch_size": 0}"#,
-        expect!["config.json: wal_batch_size is 0; allowed: a whole number from 1 to 1000000"],
-    );
-    check_file(
         r#"{"wal_batch_size": 1.5}"#,
-        expect!["config.json: wal_batch_size is 1.5; allowed: a whole number from 1 to 1000000"],
-    );
-    check_file(
         r#"{"wal_batch_size": "10"}"#,
-        expect![[
-            r#"config.json: wal_batch_size is "10"; allowed: a whole number from 1 to 1000000"#
-        ]],
-    );
-    check_file(
         r#"{"memtable_flush_size": "64MB"}"#,
-        expect![[
-            r#"config.json: memtable_flush_size is "64MB"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
-        ]],
-    );
-    check_file(
         r#"{"memtable_flush_size": "1B"}"#,
-        expect![[
-            r#"config.json: memtable_flush_size is "1B"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
-        ]],
-    );
-    check_file(
         r#"{"memtable_flush_size": 0}"#,
-        expect![[
-            r#"config.json: memtable_flush_size is 0; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
-        ]],
-    );
-    check_file(
         r#"{"memtable_flush_size": true}"#,
-        expect![[
-            r#"config.json: memtable_flush_size is true; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on"#
-        ]],
-    );
-    check_file(
         r#"{"max_request_bytes": "99999999999GiB"}"#,
-        expect![[
-            r#"config.json: max_request_bytes is "99999999999GiB"; allowed: a number of bytes or a size such as "64MiB" (units B, KiB, MiB, GiB), from 64KiB to 1GiB"#
-        ]],
-    );
-    check_file(
         r#"{"durability": "always-ish"}"#,
-        expect![[
-            r#"config.json: durability is "always-ish"; allowed: "sync", "interval" or "os""#
-        ]],
-    );
-    check_file(
         r#"{"listen": "6380"}"#,
-        expect![[
-            r#"config.json: listen is "6380"; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380""#
-        ]],
-    );
-    check_file(
         r#"{"listen": null}"#,
-        expect![[
-            r#"config.json: listen is null; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380""#
-        ]],
-    );
-    check_file(r#"{"data_dir": ""}"#, expect![[r#"config.json: data_dir is ""; allowed: a path"#]]);
-    check_file(
+        r#"{"data_dir": ""}"#,
         r#"{"password": 12345}"#,
-        expect!["config.json: password is of a wrong type; allowed: a text in quotes"],
-    );
-    check_file(
         r#"{"wal_batch_size": 1, "wal_batch_size": 2}"#,
-        expect![[r#"config.json: key "wal_batch_size" is given twice at line 1 column 38"#]],
-    );
-    check_file(
         r#"{"wal_batch_size": }"#,
-        expect!["config.json: expected value at line 1 column 20"],
-    );
-    check_file(
-        r#"[]"#,
-        expect![
-            "config.json: invalid type: sequence, expected an object with the configuration keys at line 1 column 0"
-        ],
-    );
-    check_file("", expect!["config.json: EOF while parsing a value at line 1 column 0"]);
-    check_file("{} x", expect!["config.json: trailing characters at line 1 column 4"]);
+        "[]",
+        "",
+        "{} x",
+    ];
+    let told = mistakes.map(|text| load(Source { file: Some(text), ..NOTHING }).unwrap_err());
+    expect![[r#"
+        config.json: unknown key "memtable_flush_sise"; did you mean "memtable_flush_size"?
+        config.json: unknown key "replicas"; the README lists all keys
+        config.json: wal_batch_size is "many"; allowed: a whole number from 1 to 1000000
+        config.json: wal_batch_size is 0; allowed: a whole number from 1 to 1000000
+        config.json: wal_batch_size is 1.5; allowed: a whole number from 1 to 1000000
+        config.json: wal_batch_size is "10"; allowed: a whole number from 1 to 1000000
+        config.json: memtable_flush_size is "64MB"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on
+        config.json: memtable_flush_size is "1B"; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on
+        config.json: memtable_flush_size is 0; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on
+        config.json: memtable_flush_size is true; allowed: a number of entries from 1 on, or a size such as "64MiB" (units B, KiB, MiB, GiB) from 1KiB on
+        config.json: max_request_bytes is "99999999999GiB"; allowed: a number of bytes or a size such as "64MiB" (units B, KiB, MiB, GiB), from 64KiB to 1GiB
+        config.json: durability is "always-ish"; allowed: "sync", "interval" or "os"
+        config.json: listen is "6380"; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380"
+        config.json: listen is null; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380"
+        config.json: data_dir is ""; allowed: a path
+        config.json: password is of a wrong type; allowed: a text in quotes
+        config.json: not a valid configuration: key "wal_batch_size" is given twice at line 1 column 38
+        config.json: not a valid configuration: expected value at line 1 column 20
+        config.json: not a valid configuration: invalid type: sequence, expected an object with the configuration keys at line 1 column 0
+        config.json: not a valid configuration: EOF while parsing a value at line 1 column 0
+        config.json: not a valid configuration: trailing characters at line 1 column 4"#]].assert_eq(&told.join("\n"));
 }
 
 #[test]
 fn mistakes_elsewhere_name_their_source() {
-    let refused = |source: Source<'_>| load(source).unwrap_err();
-    expect![[r#"environment variable KV_WAL_BATCHSIZE: unknown key "wal_batchsize"; did you mean "wal_batch_size"?"#]]
-        .assert_eq(&refused(Source { environment: &[("KV_WAL_BATCHSIZE", "1")], ..NOTHING }));
-    expect![[r#"environment variable KV_WAL_BATCH_SIZE: wal_batch_size is "-1"; allowed: a whole number from 1 to 1000000"#]]
-        .assert_eq(&refused(Source { environment: &[("KV_WAL_BATCH_SIZE", "-1")], ..NOTHING }));
-    expect![[r#"flag --durability: durability is "never"; allowed: "sync", "interval" or "os""#]]
-        .assert_eq(&refused(Source {
-            flags: &[("--durability", "durability", "never")],
-            ..NOTHING
-        }));
-    expect!["listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password (better in KV_PASSWORD than in a file), or listen on 127.0.0.1"].assert_eq(&refused(Source {
-        flags: &[("--listen", "listen", "0.0.0.0:6380")],
-        ..NOTHING
-    }));
+    let mistakes = [
+        Source { environment: &[("KV_WAL_BATCHSIZE", "1")], ..NOTHING },
+        Source { environment: &[("KV_WAL_BATCH_SIZE", "-1")], ..NOTHING },
+        Source { flags: &[("--durability", "durability", "never")], ..NOTHING },
+        Source { flags: &[("--listen", "listen", "0.0.0.0:6380")], ..NOTHING },
+    ];
+    let told = mistakes.map(|source| load(source).unwrap_err());
+    expect![[r#"
+        environment variable KV_WAL_BATCHSIZE: unknown key "wal_batchsize"; did you mean "wal_batch_size"?
+        environment variable KV_WAL_BATCH_SIZE: wal_batch_size is "-1"; allowed: a whole number from 1 to 1000000
+        flag --durability: durability is "never"; allowed: "sync", "interval" or "os"
+        listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password (better in KV_PASSWORD than in a file), or listen on 127.0.0.1"#]].assert_eq(&told.join("\n"));
 }
 
 #[test]
 fn a_named_file_must_be_there_and_readable() {
-    let missing = |file: &str| {
+    let told = ["/nowhere/config.json", "/proc"].map(|file| {
         let overrides = Overrides { file: Some(PathBuf::from(file)), flags: vec![] };
         load_config(&overrides, std::iter::empty()).unwrap_err().to_string()
-    };
-    expect!["/nowhere/config.json: cannot be read: No such file or directory; check the path and its permissions"].assert_eq(&missing("/nowhere/config.json"));
-    expect!["/proc: cannot be read: Is a directory; check the path and its permissions"]
-        .assert_eq(&missing("/proc"));
+    });
+    expect![[r#"
+        /nowhere/config.json: cannot be read: No such file or directory; check the path and its permissions
+        /proc: cannot be read: Is a directory; check the path and its permissions"#]].assert_eq(&told.join("\n"));
 }
 
 fn repository_root() -> PathBuf {

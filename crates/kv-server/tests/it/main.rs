@@ -6,6 +6,11 @@
     reason = "tests touch the outside world, and a failed unwrap is a failed test"
 )]
 
+mod client;
 mod codec;
 mod config;
+mod operation;
+mod process;
+mod protection;
+mod runs;
 mod wire;

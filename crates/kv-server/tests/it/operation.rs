@@ -1,0 +1,111 @@
+//! What an operator sees and sets: INFO, CONFIG, CLIENT, HELLO.
+
+use crate::client::{TestServer, info};
+use crate::wire::Wire;
+
+#[test]
+fn info_has_what_clients_and_monitoring_look_for() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.say("SET a 1 EX 100");
+    client.say("SET b 1");
+    client.say("NONSENSE");
+    assert_eq!(info(&mut client, "redis_version"), "7.0.15");
+    assert_eq!(info(&mut client, "arch_bits"), "64");
+    assert_eq!(info(&mut client, "cluster_enabled"), "0");
+    assert_eq!(info(&mut client, "connected_clients"), "1");
+    assert_eq!(info(&mut client, "tcp_port"), server.address().port().to_string());
+    assert_eq!(info(&mut client, "db0"), "keys=2,expires=1,avg_ttl=0");
+    assert_eq!(info(&mut client, "total_error_replies"), "1");
+    assert_eq!(info(&mut client, "writes"), "2");
+    assert_eq!(info(&mut client, "durability"), "os");
+    assert_ne!(info(&mut client, "used_memory_rss"), "0");
+    client.say("CONFIG RESETSTAT");
+    assert_eq!(info(&mut client, "total_error_replies"), "0");
+}
+
+#[test]
+fn settings_change_while_running() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut get = |client: &mut crate::client::Client, name: &str| {
+        client.call(["CONFIG", "GET", name]).items().get(1).map(Wire::text)
+    };
+    assert_eq!(get(&mut client, "maxclients").as_deref(), Some("10000"));
+    assert_eq!(client.say("CONFIG SET maxclients 20 idle_timeout_s 5"), Wire::ok());
+    assert_eq!(get(&mut client, "max_clients").as_deref(), Some("20"));
+    assert_eq!(get(&mut client, "timeout").as_deref(), Some("5"));
+    assert_eq!(get(&mut client, "appendfsync").as_deref(), Some("no"));
+    assert_eq!(client.say("CONFIG SET appendfsync always"), Wire::ok());
+    assert_eq!(get(&mut client, "durability").as_deref(), Some("sync"));
+    assert_eq!(client.say("CONFIG SET list-max-listpack-size 7"), Wire::ok());
+    assert_eq!(get(&mut client, "list-max-listpack-size").as_deref(), Some("7"));
+    assert_eq!(get(&mut client, "save").as_deref(), Some(""));
+    assert_eq!(get(&mut client, "no-such-parameter"), None);
+
+    // All or none.
+    let refused = client.say("CONFIG SET maxclients 30 idle_timeout_s never");
+    assert!(refused.error_text().starts_with("ERR "), "{refused:?}");
+    assert_eq!(get(&mut client, "maxclients").as_deref(), Some("20"));
+    let refused = client.say("CONFIG SET data_dir elsewhere");
+    assert!(refused.error_text().contains("restart"), "{refused:?}");
+    assert!(client.say("CONFIG SET nonsense 1").error_text().contains("nonsense"));
+}
+
+#[test]
+fn a_password_set_while_running_holds_for_new_connections() {
+    let server = TestServer::start();
+    let mut first = server.connect();
+    assert_eq!(first.say("CONFIG SET requirepass secret"), Wire::ok());
+    let shown = first.say("CONFIG GET requirepass").items()[1].text();
+    assert!(!shown.contains("secret"));
+    let mut second = server.connect();
+    assert_eq!(second.say("GET a").error_text(), "NOAUTH Authentication required.");
+    assert!(second.say("AUTH wrong").error_text().starts_with("WRONGPASS"));
+    assert_eq!(info(&mut first, "total_auth_failures"), "1");
+    assert_eq!(second.say("AUTH secret"), Wire::ok());
+    assert_eq!(second.say("GET a"), Wire::Nil);
+}
+
+#[test]
+fn clients_are_listed_and_closed() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut other = server.connect();
+    client.say("CLIENT SETNAME me");
+    other.say("SELECT 2");
+    let list = client.say("CLIENT LIST").text();
+    assert_eq!(list.lines().count(), 2, "{list}");
+    assert!(list.lines().next().unwrap().contains(" name=me "), "{list}");
+    assert!(list.lines().nth(1).unwrap().contains(" db=2 "), "{list}");
+    assert!(list.lines().nth(1).unwrap().contains(" cmd=select "), "{list}");
+    let id = other.say("CLIENT ID").integer().to_string();
+    assert_eq!(client.call(["CLIENT", "KILL", "ID", &id]), Wire::Integer(1));
+    assert_eq!(other.replies_until_closed(), []);
+}
+
+#[test]
+fn hello_switches_the_protocol() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    assert_eq!(client.say("GET none"), Wire::Nil);
+    assert!(matches!(client.say("HELLO"), Wire::Array(_)));
+    let hello = client.say("HELLO 3");
+    let Wire::Map(pairs) = &hello else { panic!("{hello:?}") };
+    assert!(pairs.contains(&(Wire::bulk("proto"), Wire::Integer(3))), "{hello:?}");
+    client.send(b"MULTI\r\nGET none\r\nEXEC\r\n");
+    let queued = Wire::Simple("QUEUED".to_owned());
+    assert_eq!(client.replies(3), [Wire::ok(), queued, Wire::Array(vec![Wire::Nil])]);
+    assert!(matches!(client.say("CONFIG GET save"), Wire::Map(_)));
+    assert!(matches!(client.say("INFO server"), Wire::Verbatim(_)));
+    assert!(matches!(client.say("HELLO 2"), Wire::Array(_)));
+}
+
+#[test]
+fn quit_answers_and_closes() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.send(b"SET a 1\r\nQUIT\r\nSET a 2\r\n");
+    assert_eq!(client.replies_until_closed(), [Wire::ok(), Wire::ok()]);
+    assert_eq!(server.connect().say("GET a"), Wire::bulk("1"));
+}

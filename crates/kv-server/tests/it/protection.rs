@@ -1,0 +1,258 @@
+//! Bad input and bad manners: each gets one clear answer, and nobody else
+//! notices.
+
+use expect_test::{Expect, expect};
+
+use crate::client::{Client, TestServer, info, wait_for_counter};
+use crate::wire::{Wire, request};
+
+/// Sends `bytes` on a connection of its own; the replies until it is closed.
+#[track_caller]
+fn replies_before_close(server: &TestServer, bytes: &[u8]) -> Vec<Wire> {
+    let mut client = server.connect();
+    client.send(bytes);
+    client.replies_until_closed()
+}
+
+#[track_caller]
+fn check(replies: &[Wire], expected: Expect) {
+    expected.assert_eq(&format!("{replies:?}"));
+}
+
+#[test]
+fn malformed_requests_are_told_and_closed() {
+    let server = TestServer::start();
+    let mut bystander = server.connect();
+    let ended = |bytes: &[u8]| replies_before_close(&server, bytes);
+    check(
+        &ended(b"SET a 1\r\n*2\r\n$3\r\nGET\r\n$x\r\n"),
+        expect![[r#"[+OK, -ERR Protocol error: invalid bulk length]"#]],
+    );
+    check(
+        &ended(b"*99999999\r\n"),
+        expect![[r#"[-ERR Protocol error: invalid multibulk length]"#]],
+    );
+    check(
+        &ended(b"*1\r\n$536870913\r\n"),
+        expect![[r#"[-ERR Protocol error: invalid bulk length]"#]],
+    );
+    check(
+        &ended(b"GET 'a\r\n"),
+        expect![[r#"[-ERR Protocol error: unbalanced quotes in request]"#]],
+    );
+    check(&ended(&[b'a'; 70_000]), expect![[r#"[-ERR Protocol error: too big inline request]"#]]);
+    assert_eq!(info(&mut bystander, "total_protocol_errors"), "5");
+    assert_eq!(bystander.say("GET a"), Wire::bulk("1"));
+}
+
+#[test]
+fn http_requests_are_closed_without_a_reply() {
+    let server = TestServer::start();
+    let post = b"POST /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nSET a 1\r\n";
+    assert_eq!(replies_before_close(&server, post), []);
+    let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nSET a 1\r\n";
+    check(
+        &replies_before_close(&server, get),
+        expect![[r#"[-ERR wrong number of arguments for 'get' command]"#]],
+    );
+    assert_eq!(server.connect().say("GET a"), Wire::Nil);
+}
+
+#[test]
+fn wrong_arguments_leave_the_connection_open() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut say = |words: &str| client.say(words).error_text().to_owned();
+    expect!["ERR wrong number of arguments for 'get' command"].assert_eq(&say("GET"));
+    expect!["ERR unknown command 'NONSENSE', with args beginning with: 'a' 'b' "]
+        .assert_eq(&say("NONSENSE a b"));
+    expect!["ERR syntax error"].assert_eq(&say("SET a b c"));
+    expect!["ERR value is not an integer or out of range"].assert_eq(&say("INCRBY a x"));
+    let long_key = vec![b'k'; 70_000];
+    let refused = client.call([&b"SET"[..], &long_key, b"value"]);
+    expect!["ERR key of 70000 bytes is over the limit of 65533 bytes"]
+        .assert_eq(refused.error_text());
+    assert_eq!(client.call([&b"GET"[..], &long_key]), Wire::Nil);
+    assert_eq!(client.say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+#[test]
+fn requests_over_the_limit_are_refused_as_they_arrive() {
+    let server = TestServer::with(|config| config.max_request_bytes = 1 << 20);
+    let mut client = server.connect();
+    let fits = vec![b'v'; (1 << 20) - 100];
+    assert_eq!(client.call([&b"SET"[..], b"a", &fits]), Wire::ok());
+    client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1048577\r\n");
+    check(
+        &client.replies_until_closed(),
+        expect![[r#"[-ERR Protocol error: invalid bulk length]"#]],
+    );
+    let mut client = server.connect();
+    client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1048570\r\n");
+    check(
+        &client.replies_until_closed(),
+        expect![[r#"[-ERR Protocol error: request is longer than 1048576 bytes]"#]],
+    );
+    assert_eq!(server.connect().say("STRLEN a"), Wire::Integer(fits.len() as i64));
+}
+
+fn with_password() -> TestServer {
+    TestServer::with(|config| config.password = "secret".to_owned())
+}
+
+#[test]
+fn before_auth_only_little_is_taken() {
+    let server = with_password();
+    let mut client = server.connect();
+    assert_eq!(client.say("GET a").error_text(), "NOAUTH Authentication required.");
+    assert!(client.say("AUTH wrong").error_text().starts_with("WRONGPASS"));
+    client.send(b"AUTH secret\r\nSET a 1\r\nGET a\r\n");
+    assert_eq!(client.replies(3), [Wire::ok(), Wire::ok(), Wire::bulk("1")]);
+    // The limits are gone then.
+    let value = vec![b'v'; 100_000];
+    assert_eq!(client.call([&b"SET"[..], b"a", &value]), Wire::ok());
+
+    let ended = |bytes: &[u8]| replies_before_close(&server, bytes);
+    check(
+        &ended(b"*11\r\n$4\r\nPING\r\n"),
+        expect![[r#"[-ERR Protocol error: unauthenticated multibulk length]"#]],
+    );
+    check(
+        &ended(b"*2\r\n$4\r\nAUTH\r\n$16385\r\n"),
+        expect![[r#"[-ERR Protocol error: unauthenticated bulk length]"#]],
+    );
+    let mut client = server.connect();
+    let ping = request(["PING", &"x".repeat(16_000)]);
+    let mut answered = 0;
+    while client.try_send(&ping)
+        && client
+            .next_reply()
+            .is_some_and(|reply| reply.error_text() == "NOAUTH Authentication required.")
+    {
+        answered += 1;
+    }
+    assert!((60..70).contains(&answered), "about 1 MiB is taken: {answered} times 16 kB");
+}
+
+#[test]
+fn others_cannot_reach_a_server_without_a_password() {
+    let mut config = kv_server::Config::default();
+    config.listen = "0.0.0.0:0".parse().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    config.data_dir = directory.path().join("data");
+    let refused = kv_server::RunningServer::start(config.clone().into());
+    assert_eq!(refused.err().unwrap().exit_code(), 2);
+    assert!(!config.data_dir.exists(), "nothing was created");
+    config.password = "secret".to_owned();
+    kv_server::RunningServer::start(config.into()).unwrap().stop().unwrap();
+}
+
+#[test]
+fn one_client_too_many_is_told_so() {
+    let server = TestServer::with(|config| config.max_clients = 2);
+    let mut first = server.connect();
+    let mut second = server.connect();
+    first.say("PING");
+    second.say("PING");
+    check(
+        &server.connect().replies_until_closed(),
+        expect![[r#"[-ERR max number of clients reached]"#]],
+    );
+    first.say("CONFIG SET maxclients 3 max_clients_per_address 2");
+    check(
+        &server.connect().replies_until_closed(),
+        expect![[r#"[-ERR max number of clients from this address reached]"#]],
+    );
+    assert_eq!(info(&mut first, "rejected_connections"), "2");
+    second.say("QUIT");
+    assert_eq!(second.replies_until_closed(), []);
+    while info(&mut first, "connected_clients") != "1" {}
+    assert_eq!(server.connect().say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+#[test]
+fn replies_over_the_limit_end_their_connection() {
+    let server = TestServer::with(|config| config.client_output_limit = 1 << 20);
+    let mut client = server.connect();
+    let value = vec![b'v'; 60_000];
+    client.call([&b"SET"[..], b"a", &value]);
+    let mut many = vec!["MGET"];
+    many.resize(18, "a");
+    assert_eq!(client.call(&many).items().len(), 17);
+    many.resize(19, "a");
+    client.send(&request(&many));
+    assert_eq!(client.replies_until_closed(), []);
+    let mut client = server.connect();
+    assert_eq!(info(&mut client, "client_output_buffer_limit_disconnections"), "1");
+}
+
+#[test]
+fn the_memory_of_all_clients_together_is_limited() {
+    let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
+    let mut first = server.connect();
+    let header = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$12000000\r\n";
+    let value = vec![b'v'; 12_000_000];
+    first.send(header);
+    first.send(&value);
+    let mut second = server.connect();
+    second.say("PING");
+    second.send(header);
+    second.try_send(&value);
+    let told = second.replies_until_closed();
+    // The answer may get lost: the server closes while we still send.
+    assert!(told.is_empty() || told[0].error_text().contains("client_memory_limit"), "{told:?}");
+    first.send(b"\r\n");
+    assert_eq!(first.reply(), Wire::ok());
+    assert_eq!(first.say("STRLEN a"), Wire::Integer(12_000_000));
+    // What was reserved is free again.
+    let mut third = server.connect();
+    assert_eq!(third.call([&b"SET"[..], b"a", &value]), Wire::ok());
+}
+
+#[test]
+fn silent_dripping_and_unauthenticated_clients_are_closed() {
+    let server = with_password();
+    let mut admin = server.connect();
+    admin.say("AUTH secret");
+    admin.say("CONFIG SET idle_timeout_s 0 request_timeout_s 1 auth_timeout_s 1");
+    let mut dripping = server.connect();
+    dripping.say("AUTH secret");
+    dripping.send(b"*2\r\n$3\r\nGE");
+    let mut stranger = server.connect();
+    assert_eq!(dripping.replies_until_closed(), []);
+    assert_eq!(stranger.replies_until_closed(), []);
+
+    let mut silent = server.connect();
+    silent.say("AUTH secret");
+    // A second, for the sake of the test; the administrator keeps talking.
+    admin.say("CONFIG SET idle_timeout_s 1");
+    wait_for_counter(&mut admin, "total_client_timeouts", 3);
+    assert_eq!(silent.replies_until_closed(), []);
+    assert_eq!(info(&mut admin, "connected_clients"), "1");
+}
+
+#[test]
+fn clients_that_do_not_take_their_replies_are_closed() {
+    let server = TestServer::with(|config| config.request_timeout_s = 1);
+    let mut admin = server.connect();
+    let value = vec![b'v'; 1 << 20];
+    admin.call([&b"SET"[..], b"big", &value]);
+    let mut deaf = server.connect();
+    deaf.send(&b"GET big\r\n".repeat(64));
+    wait_for_counter(&mut admin, "total_client_timeouts", 1);
+    assert_eq!(info(&mut admin, "connected_clients"), "1");
+}
+
+#[test]
+fn a_client_that_goes_away_in_the_middle_leaves_nothing_half_done() {
+    let server = TestServer::start();
+    for cut in [1, 10, 25, 36] {
+        let bytes = request(["MSET", "a", "1", "b", "2"]);
+        let mut client: Client = server.connect();
+        client.send(&bytes[..cut]);
+        drop(client);
+    }
+    let mut client = server.connect();
+    while info(&mut client, "connected_clients") != "1" {}
+    assert_eq!(client.say("DBSIZE"), Wire::Integer(0));
+}
