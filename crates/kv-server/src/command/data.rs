@@ -311,13 +311,6 @@ impl<'r> DataContext<'r> {
         Ok(self.reader.is_unchanged(expectation)?)
     }
 
-    /// Makes the current unit depend on an engine key.
-    pub(crate) fn rely_on(&mut self, key: &[u8]) -> CommandResult<()> {
-        let expectation = self.expectation(key)?;
-        self.reads.push(expectation);
-        Ok(())
-    }
-
     /// True if the run has a pending write of an engine key.
     pub(crate) fn has_pending_write(&mut self, key: &[u8]) -> bool {
         if self.batch.is_empty() {

@@ -87,7 +87,7 @@ pub(crate) fn exec(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     call.session.discard();
     let may_write = flags.contains(Flags::WRITE);
     call.data.begin_unit(may_write);
-    if watches.is_broken() || !are_unchanged(&watches, may_write, call.data)? {
+    if watches.is_broken() || !are_unchanged(&watches, call.data)? {
         return Ok(Reply::NilArray.into());
     }
     Ok(execute_all(&transaction, call))
@@ -120,13 +120,9 @@ fn execute_all(transaction: &Transaction, call: &mut Call<'_, '_>) -> Outcome {
     if closes { Outcome::Close(reply) } else { Outcome::Reply(reply) }
 }
 
-/// True if no watched key has changed since it was watched. A transaction that
-/// may write depends on that from here on.
-fn are_unchanged(
-    watches: &Watches,
-    may_write: bool,
-    data: &mut DataContext<'_>,
-) -> CommandResult<bool> {
+/// True if no watched key has changed since it was watched. As the keys are
+/// read for that, a transaction that writes depends on them from here on.
+fn are_unchanged(watches: &Watches, data: &mut DataContext<'_>) -> CommandResult<bool> {
     for (key, watched) in watches.iter() {
         let Some((database, user_key)) = split_key(key) else { continue };
         let is_live = data.lookup_in(database, user_key)?.is_some();
@@ -139,9 +135,6 @@ fn are_unchanged(
             if stored.is_some_and(|stored| data.is_expired(&stored)) {
                 return Ok(false);
             }
-        }
-        if may_write {
-            data.rely_on(key)?;
         }
     }
     Ok(true)
