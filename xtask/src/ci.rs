@@ -74,3 +74,15 @@ fn run_step(step: &Step) -> Outcome<(bool, u64)> {
         .context("cannot start cargo")?;
     Ok((status.success(), started.elapsed().as_secs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS;
+
+    #[test]
+    fn the_first_step_is_the_test_command_of_the_readme() {
+        let command = format!("cargo {}", STEPS[0].arguments.join(" "));
+        let readme = include_str!("../../README.md");
+        assert!(readme.lines().any(|line| line.starts_with(&command)), "{command}");
+    }
+}

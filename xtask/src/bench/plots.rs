@@ -83,10 +83,11 @@ fn draw_picture(file: &Path, title: &str, picture: Picture, rows: &[&Row]) -> Dr
 /// A bar per row, the first on top, on a scale of powers of ten.
 fn rates(area: &Area<'_>, title: &str, rows: &[&Row]) -> Drawn {
     let highest = rows.iter().map(|row| row.operations_per_second).fold(10.0, f64::max);
-    let lines = 0..rows.len();
+    let lines = 0..rows.len().saturating_sub(1);
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 22))
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(40)
         .y_label_area_size(190)
         .build_cartesian_2d((1.0..highest * 8.0).log_scale(), lines.into_segmented())?;
@@ -105,7 +106,11 @@ fn rates(area: &Area<'_>, title: &str, rows: &[&Row]) -> Drawn {
     for (line, row) in rows.iter().rev().enumerate() {
         let rate = row.operations_per_second.max(1.0);
         let colour = COLOURS[0];
-        let corners = [(1.0, SegmentValue::Exact(line)), (rate, SegmentValue::Exact(line + 1))];
+        let end = match line + 1 {
+            end if end == rows.len() => SegmentValue::Last,
+            end => SegmentValue::Exact(end),
+        };
+        let corners = [(1.0, SegmentValue::Exact(line)), (rate, end)];
         let mut bar = Rectangle::new(corners, colour.filled());
         bar.set_margin(4, 4, 0, 0);
         let place = (rate * 1.1, SegmentValue::CenterOf(line));
@@ -133,6 +138,7 @@ fn latency<'a>(area: &Area<'a>, title: &str, rows: &[&Row]) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 22))
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..6.0, (0.1..highest * 2.0).log_scale())?;
@@ -166,6 +172,7 @@ fn throughput<'a>(area: &Area<'a>, title: &str, rows: &[&Row]) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 22))
         .margin(12)
+        .margin_right(32)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..longest, heights)?;
@@ -193,7 +200,7 @@ where
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
             .label(name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3)));
     }
     chart.configure_series_labels().position(corner).background_style(WHITE.mix(0.8)).draw()?;
     Ok(())
