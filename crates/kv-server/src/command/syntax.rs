@@ -157,19 +157,14 @@ fn parse_alternatives(tokens: &mut Tokens) -> Vec<Vec<Argument>> {
 
 /// `[key ...]` behind `key` makes that one or more; anything else in brackets
 /// is optional.
-fn push_optional(before: &mut Vec<Argument>, mut alternatives: Vec<Vec<Argument>>) {
-    let repeats = alternatives.len() == 1
-        && alternatives[0].last().is_some_and(|last| last.kind == Kind::Dots);
-    if repeats {
-        let mut repeated = alternatives.remove(0);
-        repeated.pop();
-        let is_required = before.ends_with(&repeated);
-        if is_required {
-            before.truncate(before.len() - repeated.len());
-        }
-        let mut argument = block(repeated);
+fn push_optional(before: &mut Vec<Argument>, alternatives: Vec<Vec<Argument>>) {
+    if let [repeated] = alternatives.as_slice()
+        && let [repeated @ .., Argument { kind: Kind::Dots, .. }] = repeated.as_slice()
+    {
+        assert!(before.ends_with(repeated), "what repeats stands there once before");
+        before.truncate(before.len() - repeated.len());
+        let mut argument = block(repeated.to_vec());
         argument.is_multiple = true;
-        argument.is_optional = !is_required;
         before.push(argument);
         return;
     }

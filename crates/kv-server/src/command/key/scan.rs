@@ -135,12 +135,16 @@ impl ScanOptions<'_> {
 
 pub(crate) fn scan(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     let cursor = parse_cursor(&call.args[1])?;
-    let options = parse_scan_options(call.args)?;
-    let is_long = options.count > MAX_SHORT_COUNT && !call.in_transaction;
-    if is_long && !call.data.may_take_long() {
-        let is_clean = !call.data.has_pending_writes();
-        let needed = if is_clean { Requirement::LongRun } else { Requirement::Commit };
-        return Ok(Outcome::Again(needed));
+    let mut options = parse_scan_options(call.args)?;
+    if options.count > MAX_SHORT_COUNT && !call.data.may_take_long() {
+        // A transaction cannot be moved in its middle; COUNT is only a hint.
+        if call.in_transaction {
+            options.count = MAX_SHORT_COUNT;
+        } else if call.data.has_pending_writes() {
+            return Ok(Outcome::Again(Requirement::Commit));
+        } else {
+            return Ok(Outcome::Again(Requirement::LongRun));
+        }
     }
     let database = call.data.database();
     let position = call.server.scan_cursors().position(database, cursor);

@@ -55,7 +55,8 @@ impl Driver<'_> {
         while result.replies.len() < commands.len() && !result.is_closed {
             let first = result.replies.len();
             let session_before = self.session.clone();
-            let view = self.store.clone();
+            let mut view = self.store.clone();
+            view.is_published = access == Access::ReadOnly;
             let context = RunContext {
                 now_ms: self.now_ms,
                 seed: self.seed.wrapping_add(first as u64),

@@ -1,6 +1,7 @@
 //! Sizes at and beyond their limits, and what must not be done with them.
 
 use super::driver::{Driver, START_MS};
+use super::scripts::split;
 use super::store::Store;
 use super::test_server::{PASSWORD, TestServer};
 use crate::command::session::MAX_QUEUED_BYTES;
@@ -70,6 +71,31 @@ fn a_command_waits_for_the_commit_of_a_large_run() {
     assert_eq!(execute(&set), Outcome::Reply(Reply::OK));
     assert_eq!(execute(&set), Outcome::Again(Requirement::Commit));
     assert_eq!(execute(&OwnedArgs::of(["GET", "k"])), Outcome::Again(Requirement::Commit));
+}
+
+#[test]
+fn what_may_take_long_asks_for_a_run_of_its_own() {
+    let store = Store::default();
+    let server = TestServer::new();
+    let mut session = Session::new(1, true);
+    for (may_take_long, access) in [(false, Access::ReadOnly), (true, Access::Update)] {
+        let context = RunContext { now_ms: START_MS, seed: 1, access, may_take_long };
+        let mut data = DataContext::new(&store, context);
+        let mut asks_for_long = |line: &str| {
+            let args = split(line);
+            let outcome = execute(args.as_args(), &mut session, &mut data, &server);
+            outcome == Outcome::Again(Requirement::LongRun)
+        };
+        assert!(!asks_for_long("SCAN 0 COUNT 1000"));
+        for line in ["SCAN 0 COUNT 1001", "KEYS *", "DBSIZE", "LCS a b"] {
+            assert_eq!(asks_for_long(line), !may_take_long, "{line}");
+        }
+        assert!(!asks_for_long("MULTI"));
+        assert!(!asks_for_long("KEYS *"));
+        assert!(!asks_for_long("SCAN 0 COUNT 5000"));
+        assert_eq!(asks_for_long("EXEC"), !may_take_long);
+        asks_for_long("DISCARD");
+    }
 }
 
 #[test]

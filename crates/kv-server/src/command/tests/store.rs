@@ -12,6 +12,9 @@ use crate::command::reader::{Direction, Entries, Reader};
 pub(super) struct Store {
     entries: BTreeMap<Vec<u8>, (SeqNo, Option<Value>)>,
     last: SeqNo,
+    /// True for a copy that stands for a published view: it makes no
+    /// expectations, because it may lag behind.
+    pub(super) is_published: bool,
 }
 
 impl Store {
@@ -34,6 +37,11 @@ impl Store {
         live.filter_map(|(key, (_, value))| Some((key.clone(), value.clone()?))).collect()
     }
 
+    fn check_is_for_update(&self) -> Result<()> {
+        let refusal = Error::InvalidArgument("a published view for an update".to_owned());
+        if self.is_published { Err(refusal) } else { Ok(()) }
+    }
+
     fn holds(&self, expectation: &Expectation) -> bool {
         let written_at = self.entries.get(&expectation.key).map(|(seqno, _)| *seqno);
         written_at.is_none_or(|seqno| seqno <= expectation.read_at)
@@ -46,12 +54,14 @@ impl Reader for Store {
     }
 
     fn get_for_update(&self, key: &[u8]) -> Result<(Option<Value>, Expectation)> {
+        self.check_is_for_update()?;
         let value = self.get(key)?;
         let seen = value.as_ref().map(|_| self.entries[key].0);
         Ok((value, Expectation { key: key.to_vec(), read_at: self.last, seen }))
     }
 
     fn is_unchanged(&self, expectation: &Expectation) -> Result<bool> {
+        self.check_is_for_update()?;
         Ok(self.holds(expectation))
     }
 
