@@ -71,3 +71,28 @@ fn read_pid(file: &RealFile) -> Option<u32> {
     let len = file.read_at(0, &mut text).ok()?;
     std::str::from_utf8(&text[..len]).ok()?.trim().parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn a_registered_file_is_refused_even_where_flock_would_grant_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("LOCK");
+        let open = || {
+            let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+            let descriptor = rustix::fs::openat(CWD, &path, flags, Mode::RUSR).unwrap();
+            RealFile::new(descriptor, "LOCK".to_owned())
+        };
+        let status = open().regular_status("lock").unwrap();
+        let identity = (status.st_dev, status.st_ino);
+        HELD.lock().insert(identity);
+        let refused = RealLock::take(open(), "directory".to_owned()).err();
+        assert!(matches!(refused, Some(Error::Locked { holder_pid: Some(_), .. })), "{refused:?}");
+        HELD.lock().remove(&identity);
+        assert!(RealLock::take(open(), "directory".to_owned()).is_ok());
+    }
+}

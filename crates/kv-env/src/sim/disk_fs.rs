@@ -185,7 +185,7 @@ impl Fs for SimFs {
             }
         };
         let text = format!("{SIM_PROCESS_ID}\n");
-        let bytes = Machine::bytes(text.as_bytes());
+        let bytes = Arc::from(text.as_bytes());
         machine.perform(Operation::Append, name, Op::Write { file, offset: 0, bytes })?;
         machine.perform(Operation::Truncate, name, Op::SetLength { file, len: text.len() })?;
         machine.locked.insert(name.to_owned());

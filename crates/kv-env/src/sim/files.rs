@@ -75,8 +75,7 @@ impl WriteFile for SimWriteFile {
             if bytes.is_empty() {
                 return Ok(());
             }
-            let op =
-                Op::Write { file, offset: self.position as usize, bytes: Machine::bytes(bytes) };
+            let op = Op::Write { file, offset: self.position as usize, bytes: Arc::from(bytes) };
             machine.perform(Operation::Append, name, op)
         })?;
         self.position += bytes.len() as u64;

@@ -221,9 +221,4 @@ impl Machine {
         let op = Op::Sync { file, outcome: SyncOutcome::Durable };
         self.perform(Operation::Sync, name, op)
     }
-
-    /// A fresh copy of some bytes, as ops hold them.
-    pub(super) fn bytes(bytes: &[u8]) -> Arc<[u8]> {
-        Arc::from(bytes)
-    }
 }

@@ -258,7 +258,7 @@ impl SimDisk {
     pub fn write_file(&self, name: &str, bytes: &[u8]) {
         let mut machine = self.shared.machine.lock();
         let file = machine.state().next_file();
-        machine.record(name, Op::Plant { file, bytes: Machine::bytes(bytes) }, false);
+        machine.record(name, Op::Plant { file, bytes: Arc::from(bytes) }, false);
     }
 
     /// Lets a file rot: flips the bits of `mask` in one byte, on the disk and

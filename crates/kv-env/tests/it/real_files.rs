@@ -47,15 +47,12 @@ fn a_directory_that_cannot_be_used_is_told_apart() {
 
 #[test]
 fn a_directory_that_is_read_only_is_refused() {
-    // Permissions do not stop a privileged user, a read-only file system does.
-    let read_only = if rustix::process::geteuid().is_root() {
-        Path::new("/proc").to_path_buf()
-    } else {
-        let directory = tempfile::tempdir().unwrap().keep();
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
-        directory
-    };
-    match RealFs::open(&read_only, false) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
+    // Permissions do not stop a privileged user, some file systems do.
+    let is_root = rustix::process::geteuid().is_root();
+    let read_only = if is_root { Path::new("/proc") } else { directory.path() };
+    match RealFs::open(read_only, false) {
         Err(Error::Io { source, .. }) => assert!(
             matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem),
             "{source}"

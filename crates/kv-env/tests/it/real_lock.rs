@@ -19,7 +19,8 @@ fn holder<T>(result: Result<T, Error>) -> Option<u32> {
 #[test]
 fn a_second_handle_of_this_process_is_refused_until_the_first_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
-    let link = tempfile::tempdir().unwrap().keep().join("link");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
     symlink(directory.path(), &link).unwrap();
     let first = RealFs::open(directory.path(), false).unwrap();
     let second = RealFs::open(&link, false).unwrap();
