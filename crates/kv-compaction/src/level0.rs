@@ -21,8 +21,10 @@ use crate::version::count_runs;
 pub(crate) struct Group<'a, T> {
     pub(crate) tables: Vec<&'a Arc<T>>,
     pub(crate) runs: usize,
+    /// Size of the tables, in bytes.
+    pub(crate) level0_bytes: u64,
     /// Size with the tables of level 1 that it overlaps, in bytes.
-    bytes: u64,
+    pub(crate) bytes: u64,
     overlaps_level1: bool,
 }
 
@@ -35,10 +37,15 @@ impl<T> Group<'_, T> {
 
 impl<'a, T: TableRef> Picker<'a, T> {
     /// Compacts the group of level 0 that readers gain most from: first what
-    /// costs nothing to move, then the most runs for the fewest bytes.
-    pub(crate) fn pick_level0(&self, least_runs: usize, reason: Reason) -> Option<Plan> {
+    /// costs nothing to move, then, of those that are `worth` it, the one with
+    /// the most runs for the fewest bytes.
+    pub(crate) fn pick_level0(
+        &self,
+        worth: impl Fn(&Group<'a, T>) -> bool,
+        reason: Reason,
+    ) -> Option<Plan> {
         let mut groups = self.level0_groups();
-        groups.retain(|group| group.is_alone() || group.runs >= least_runs);
+        groups.retain(|group| group.is_alone() || worth(group));
         groups.sort_by_key(|group| (!group.is_alone(), std::cmp::Reverse(group.runs), group.bytes));
         groups.into_iter().find_map(|group| self.plan_group(group, reason))
     }
@@ -84,8 +91,9 @@ impl<'a, T: TableRef> Group<'a, T> {
         members.sort_by_key(|(position, _)| *position);
         let overlaps_level1 = members.len() < all;
         let tables: Vec<&'a Arc<T>> = members.into_iter().map(|(_, table)| table).collect();
+        let level0_bytes = tables.iter().map(|table| table.meta().file_bytes).sum();
         let runs = count_runs(tables.iter().copied());
-        (!tables.is_empty()).then_some(Group { tables, runs, bytes, overlaps_level1 })
+        (!tables.is_empty()).then_some(Group { tables, runs, level0_bytes, bytes, overlaps_level1 })
     }
 }
 

@@ -16,6 +16,7 @@
 use std::cmp::Reverse;
 
 use crate::busy::Busy;
+use crate::level0::Group;
 use crate::picker::{Choice, Picker};
 use crate::plan::{Plan, Reason};
 use crate::policy::Policy;
@@ -37,7 +38,7 @@ const IDLE_LEVEL0_RUNS: usize = 2;
 pub fn pick<T: TableRef>(version: &Version<T>, policy: &Policy, busy: &Busy) -> Option<Plan> {
     let picker = Picker { version, policy, busy };
     let by_score = picker.full_levels().into_iter().find_map(|level| match level {
-        0 => picker.pick_level0(1, Reason::Level0Full),
+        0 => picker.pick_level0(|_| true, Reason::Level0Full),
         _ => picker.pick_from_run(level),
     });
     by_score.or_else(|| picker.pick_deletes())
@@ -47,10 +48,18 @@ pub fn pick<T: TableRef>(version: &Version<T>, policy: &Policy, busy: &Busy) -> 
 /// the disk: level 0 goes down although it is not full.
 pub fn pick_idle<T: TableRef>(version: &Version<T>, policy: &Policy, busy: &Busy) -> Option<Plan> {
     let picker = Picker { version, policy, busy };
-    pick(version, policy, busy).or_else(|| picker.pick_level0(IDLE_LEVEL0_RUNS, Reason::Idle))
+    pick(version, policy, busy)
+        .or_else(|| picker.pick_level0(|group| picker.is_worth_idle_time(group), Reason::Idle))
 }
 
 impl<'a, T: TableRef> Picker<'a, T> {
+    /// True if merging the group spares readers a table and rewrites no more
+    /// for it than the merge of a full level would.
+    fn is_worth_idle_time(&self, group: &Group<'a, T>) -> bool {
+        let limit = group.level0_bytes.saturating_mul(self.policy.level_ratio.saturating_add(1));
+        group.runs >= IDLE_LEVEL0_RUNS && group.bytes <= limit
+    }
+
     /// The levels that have to shrink, most urgent first.
     fn full_levels(&self) -> Vec<usize> {
         let runs = self.idle_level0_runs();

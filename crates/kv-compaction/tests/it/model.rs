@@ -100,7 +100,9 @@ impl Model {
                     self.store.carry_out(&plan).unwrap();
                 }
             }
-            Step::Range { keys, rewrite_all, steps } => self.range(keys, rewrite_all, steps),
+            Step::Range { keys, rewrite_all, steps } => {
+                self.range(keys, rewrite_all, steps);
+            }
             Step::Tick => {
                 self.store.expiry.now.fetch_add(7, Relaxed);
             }
@@ -117,17 +119,18 @@ impl Model {
         if is_idle { pick_idle(version, policy, busy) } else { pick(version, policy, busy) }
     }
 
-    fn range(&mut self, keys: (u8, u8), rewrite_all: bool, steps: u8) {
+    /// Compacts a range for some steps; true if that was all of it.
+    fn range(&mut self, keys: (u8, u8), rewrite_all: bool, steps: u8) -> bool {
         let (start, end) = ([keys.0.min(keys.1)], [keys.0.max(keys.1)]);
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let compaction = RangeCompaction::new(&self.store.version, range, rewrite_all);
         for _ in 0..steps {
             let Store { version, policy, busy, .. } = &self.store;
             match compaction.pick(version, policy, busy) {
-                RangePick::Done => return,
+                RangePick::Done => return true,
                 RangePick::Blocked => {
                     assert!(!self.running.is_empty(), "only running plans block");
-                    return;
+                    return false;
                 }
                 RangePick::Plan(plan) => {
                     self.store.busy.begin(&plan);
@@ -135,6 +138,7 @@ impl Model {
                 }
             }
         }
+        false
     }
 
     fn check(&self) {
@@ -182,7 +186,7 @@ proptest! {
         model.check();
         // A full compaction leaves one level and no deletes.
         model.step(Step::Flush { drop_deletes: false });
-        model.range((0, KEYS), true, u8::MAX);
+        prop_assert!(model.range((0, KEYS), true, u8::MAX), "a range compaction does not end");
         model.check();
         let version = &model.store.version;
         let used = version.levels().iter().filter(|tables| !tables.is_empty()).count();

@@ -240,6 +240,14 @@ fn an_idle_tree_merges_what_overlaps_in_level_0() {
         L2 1:a-c:50 3:u-y:50
     "#]],
     );
+    // A merge that would rewrite far more than it brings down can wait.
+    idle_story(
+        "L0 9:a-d:4 8:b-f:4\n L1 1:a-f:81",
+        expect![[r#"
+        L0 9:a-d:4 8:b-f:4
+        L1 1:a-f:81
+    "#]],
+    );
     idle_story(
         "L0 9:a-d:9 8:m-p:9",
         expect![[r#"

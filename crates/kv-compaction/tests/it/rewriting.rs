@@ -28,7 +28,7 @@ fn many(count: u64) -> Vec<OwnedEntry> {
         let key = format!("key{number:05}");
         let newest =
             if number % 7 == 3 { delete(&key, 10_000 + number) } else { put(&key, number) };
-        let older = (number % 5 == 0).then(|| put(&key, 1));
+        let older = number.is_multiple_of(5).then(|| put(&key, 1));
         std::iter::once(newest).chain(older)
     };
     (1..=count).flat_map(versions).collect()
