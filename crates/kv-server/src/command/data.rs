@@ -23,8 +23,8 @@ use super::error::{CommandError, CommandResult};
 use super::merge::merge_pending;
 use super::reader::{Direction, Entries, Reader};
 use super::value::{
-    MAX_STRING_BYTES, MAX_USER_KEY_BYTES, Stored, ValueType, key_range, put_key, put_string,
-    split_key,
+    MAX_STRING_BYTES, MAX_USER_KEY_BYTES, Stored, ValueType, has_expiry, key_range, put_key,
+    put_string, split_key,
 };
 
 /// What one write adds to a batch besides key and payload, at most: database,
@@ -71,6 +71,7 @@ pub(crate) struct DataContext<'r> {
     written_keys: Option<Vec<Vec<u8>>>,
     records_reads: bool,
     reads: Vec<Expectation>,
+    sets_expiry: bool,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -89,6 +90,7 @@ impl<'r> DataContext<'r> {
             written_keys: None,
             records_reads: false,
             reads: Vec::new(),
+            sets_expiry: false,
             key: Vec::new(),
             value: Vec::new(),
         }
@@ -97,6 +99,11 @@ impl<'r> DataContext<'r> {
     /// The batch to commit: all writes of the run and what they rely on.
     pub(crate) fn into_batch(self) -> WriteBatch {
         self.batch
+    }
+
+    /// True if the run has written a value that will expire.
+    pub(crate) fn sets_expiry(&self) -> bool {
+        self.sets_expiry
     }
 
     /// Size of the pending writes, in bytes; 0 if there are none.
@@ -249,6 +256,7 @@ impl<'r> DataContext<'r> {
         self.key.clear();
         put_key(&mut self.key, database, user_key);
         self.batch.put(&self.key, &self.value)?;
+        self.sets_expiry |= has_expiry(&self.value);
         if let Some(index) = &mut self.index {
             index.insert(self.key.clone(), Some(Value::copy_of(&self.value)));
         }

@@ -135,7 +135,7 @@ fn parse_size(text: &str) -> Option<u64> {
 
 /// The size in the largest unit that shows it exactly.
 pub(crate) fn show_size(bytes: u64) -> String {
-    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     let (name, factor) = exact.unwrap_or(&UNITS[UNITS.len() - 1]);
     format!("{}{name}", bytes / factor)
 }

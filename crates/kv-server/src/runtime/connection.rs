@@ -12,8 +12,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::clients::{Client, Phase, Stop};
@@ -49,8 +50,11 @@ const MAX_UNAUTHENTICATED_BYTES: u64 = 1 << 20;
 /// line may take its time for a large value, one that drips bytes may not.
 const PROGRESS_BYTES: usize = 64 << 10;
 
+/// How long a connection is kept open behind its last error.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How long a client that sent a wrong password waits for the answer.
-const AUTH_FAILURE_DELAY: std::time::Duration = std::time::Duration::from_millis(250);
+const AUTH_FAILURE_DELAY: Duration = Duration::from_millis(250);
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -140,6 +144,26 @@ impl ClientWire {
         client.output_bytes.store(0, Relaxed);
         add(&server.counters.bytes_out, bytes as u64);
         Ok(())
+    }
+}
+
+impl ClientWire {
+    /// Takes what the client is still sending and throws it away, for a
+    /// moment: a socket closed with unread bytes would take the last reply
+    /// back before the client has seen it.
+    async fn linger(&mut self) {
+        let stream = &mut self.stream;
+        let mut scrap = [0; 4 << 10];
+        let discard = async {
+            stream.shutdown().await?;
+            while stream.read(&mut scrap).await? > 0 {}
+            io::Result::Ok(())
+        };
+        tokio::select! {
+            // However it ends, the connection is closed next.
+            _ = tokio::time::timeout(LINGER, discard) => {}
+            () = self.client.stopped(Stop::AfterRun) => {}
+        }
     }
 }
 
@@ -263,8 +287,9 @@ impl Connection {
         }
         if let Some(text) = text {
             self.output.push(&Reply::error(text), self.session.protocol);
-            // The client may be gone; the connection ends either way.
-            let _ = self.wire.send(&mut self.output).await;
+            if self.wire.send(&mut self.output).await.is_ok() {
+                self.wire.linger().await;
+            }
         }
     }
 }

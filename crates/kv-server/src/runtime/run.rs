@@ -215,6 +215,9 @@ impl<'a> Run<'a> {
                 break;
             }
         }
+        if data.sets_expiry() {
+            self.server.sweep.wake();
+        }
         (data.into_batch(), part_end)
     }
 

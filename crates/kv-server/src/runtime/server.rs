@@ -15,7 +15,7 @@ use super::clients::Clients;
 use super::clock::ServerClock;
 use super::counters::Counters;
 use super::memory::MemoryBudget;
-use super::sweep::SweepReport;
+use super::sweep::SweepState;
 use crate::command::ScanCursors;
 use crate::config::Config;
 
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) clock: ServerClock,
     pub(crate) scan_cursors: ScanCursors,
-    pub(crate) sweep: SweepReport,
+    pub(crate) sweep: SweepState,
     /// Parameters of Redis that are accepted, remembered and without effect.
     pub(crate) foreign_parameters: Mutex<BTreeMap<String, String>>,
     /// Told when a client has asked for `SHUTDOWN`.
@@ -56,7 +56,7 @@ impl Server {
             memory: Arc::default(),
             clock: ServerClock::start(),
             scan_cursors: ScanCursors::new(seeds.next() as u32),
-            sweep: SweepReport::default(),
+            sweep: SweepState::default(),
             foreign_parameters: Mutex::default(),
             shutdown_requested: Notify::new(),
             seeds,

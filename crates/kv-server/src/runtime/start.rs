@@ -9,6 +9,7 @@
 //! were told is durable all the same.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +26,10 @@ use super::{listener, sweep, watchdog};
 use crate::command::is_expired_entry;
 use crate::config::{LoadedConfig, durability_name};
 
-/// Threads that serve connections. The engine has its own for what takes
-/// long; two are enough to keep both cores of a small machine busy.
-const WORKER_THREADS: usize = 2;
+/// Threads that serve connections: one per core, but two where there is one,
+/// so that a long command does not hold up the rest, and no more than are of
+/// use in front of one log.
+const WORKER_THREADS: RangeInclusive<usize> = 2..=8;
 
 /// How long a stop waits for connections to finish their runs.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,8 +61,9 @@ impl RunningServer {
     pub fn start(loaded: LoadedConfig) -> Result<RunningServer, StartError> {
         let LoadedConfig { config, source } = loaded;
         config.validate()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(WORKER_THREADS)
+            .worker_threads(cores.clamp(*WORKER_THREADS.start(), *WORKER_THREADS.end()))
             .thread_name("kv-connections")
             .enable_all()
             .build()

@@ -3,8 +3,9 @@
 //! Readers never see an expired key and compaction drops it, but a key that
 //! nobody reads in a tree that nobody writes would stay forever. So a walk
 //! over all keys, a stretch at a time, deletes what has expired. It pauses
-//! between stretches in proportion to the time they take, rests long behind a
-//! round that found nothing that expires, and counts keys for `INFO` as it goes.
+//! between stretches in proportion to the time they take, and behind a round
+//! that met no key with an expiry it rests until a client sets one. As it goes
+//! it counts keys for `INFO`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use kv_core::{Error, Result};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::clock::wall_ms;
 use super::server::Server;
@@ -21,18 +23,15 @@ use crate::command::{Access, KeyCounts, sweep_step};
 /// Keys of one stretch.
 const KEYS_PER_STEP: usize = 1000;
 
-/// The sweep may use this share of one core: a pause is so many times the
-/// stretch before it.
-const PAUSE_FACTOR: u32 = 20;
+/// A pause is so many times the stretch before it: the sweep takes two percent
+/// of a core.
+const PAUSE_FACTOR: u32 = 50;
 
 /// The shortest pause between two stretches.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// The pause between two rounds while keys are due to expire.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
-
-/// The pause behind a round that met no key that will expire.
-const REST: Duration = Duration::from_secs(10);
 
 /// What the last complete round counted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,13 +40,19 @@ pub(crate) struct KeyspaceCounts {
     pub(crate) will_expire: KeyCounts,
 }
 
-/// Shared with `INFO`.
+/// What the sweep and the rest of the server tell each other.
 #[derive(Debug, Default)]
-pub(crate) struct SweepReport {
+pub(crate) struct SweepState {
     last_round: Mutex<Option<KeyspaceCounts>>,
+    expiry_set: Notify,
 }
 
-impl SweepReport {
+impl SweepState {
+    /// Tells that a key with an expiry has been written.
+    pub(crate) fn wake(&self) {
+        self.expiry_set.notify_one();
+    }
+
     pub(crate) fn last_round(&self) -> Option<KeyspaceCounts> {
         *self.last_round.lock()
     }
@@ -57,11 +62,14 @@ impl SweepReport {
 pub(crate) async fn run(server: Arc<Server>) {
     loop {
         let counts = sweep_round(&server).await;
-        let will_expire = counts.is_none_or(|counts| counts.will_expire.iter().any(|n| *n > 0));
         if let Some(counts) = counts {
             *server.sweep.last_round.lock() = Some(counts);
+            if counts.will_expire.iter().all(|count| *count == 0) {
+                // Remembers a call that came during the round.
+                server.sweep.expiry_set.notified().await;
+            }
         }
-        tokio::time::sleep(if will_expire { ROUND_PAUSE } else { REST }).await;
+        tokio::time::sleep(ROUND_PAUSE).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use kv_server::{Config, RunningServer};
@@ -96,7 +96,8 @@ impl Client {
 pub(crate) struct TestServer {
     server: Option<RunningServer>,
     config: Config,
-    directory: TempDir,
+    /// Removed with the data in it when the server is dropped.
+    _directory: TempDir,
 }
 
 impl TestServer {
@@ -116,7 +117,7 @@ impl TestServer {
         };
         change(&mut config);
         let server = Some(RunningServer::start(config.clone().into()).unwrap());
-        TestServer { server, config, directory }
+        TestServer { server, config, _directory: directory }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -134,10 +135,6 @@ impl TestServer {
 
     pub(crate) fn data_dir(&self) -> &Path {
         &self.config.data_dir
-    }
-
-    pub(crate) fn directory(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
     }
 
     /// Stops in order and starts again on the same directory.

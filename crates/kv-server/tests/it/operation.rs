@@ -28,7 +28,7 @@ fn info_has_what_clients_and_monitoring_look_for() {
 fn settings_change_while_running() {
     let server = TestServer::start();
     let mut client = server.connect();
-    let mut get = |client: &mut crate::client::Client, name: &str| {
+    let get = |client: &mut crate::client::Client, name: &str| {
         client.call(["CONFIG", "GET", name]).items().get(1).map(Wire::text)
     };
     assert_eq!(get(&mut client, "maxclients").as_deref(), Some("10000"));

@@ -219,10 +219,9 @@ fn a_damaged_database_is_refused_with_code_4_and_left_as_it_is() {
     assert!(program.wait().success());
 
     let data = directory.path().join("data");
-    let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let mut names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
     let table = names
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("sst_"))
-        .next()
+        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("sst_"))
         .expect("the flush made a table");
     std::fs::set_permissions(&table, std::fs::Permissions::from_mode(0o600)).unwrap();
     let mut bytes = std::fs::read(&table).unwrap();
@@ -325,7 +324,7 @@ fn group_keys(writer: usize, number: usize) -> [String; KEYS_PER_WRITE] {
 fn group_request(writer: usize, number: usize) -> Vec<u8> {
     let value = format!("value of {number}").repeat(5);
     let keys = group_keys(writer, number);
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let pairs = keys.iter().flat_map(|key| [key.as_str(), value.as_str()]);
         return request(["MSET"].into_iter().chain(pairs));
     }
@@ -338,7 +337,7 @@ fn group_request(writer: usize, number: usize) -> Vec<u8> {
 }
 
 fn replies_of_group(number: usize) -> usize {
-    if number % 2 == 0 { 1 } else { KEYS_PER_WRITE + 2 }
+    if number.is_multiple_of(2) { 1 } else { KEYS_PER_WRITE + 2 }
 }
 
 /// Every acknowledged group is whole, every other one whole or absent, and
