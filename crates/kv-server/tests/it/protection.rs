@@ -136,10 +136,12 @@ fn before_auth_only_little_is_taken() {
 
 #[test]
 fn others_cannot_reach_a_server_without_a_password() {
-    let mut config = kv_server::Config::default();
-    config.listen = "0.0.0.0:0".parse().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    config.data_dir = directory.path().join("data");
+    let mut config = kv_server::Config {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        data_dir: directory.path().join("data"),
+        ..kv_server::Config::default()
+    };
     let refused = kv_server::RunningServer::start(config.clone().into());
     assert_eq!(refused.err().unwrap().exit_code(), 2);
     assert!(!config.data_dir.exists(), "nothing was created");
