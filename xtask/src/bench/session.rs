@@ -98,6 +98,14 @@ impl<'a> Session<'a> {
         Ok(engine)
     }
 
+    /// Removes the loaded database if there is one, to make room for a fill.
+    pub(crate) fn discard_loaded(&mut self) -> Outcome {
+        match self.loaded.take() {
+            Some(engine) => self.discard(LOADED, engine),
+            None => Ok(()),
+        }
+    }
+
     /// Puts every entry once, each thread its share.
     pub(crate) fn fill(&self, engine: &Engine, order: KeyOrder) -> Outcome<Measurement> {
         let (count, threads) = (self.options.count, self.options.threads as u64);

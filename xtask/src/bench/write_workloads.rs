@@ -21,6 +21,7 @@ pub(crate) fn fill_seq(session: &mut Session<'_>) -> Outcome {
 
 /// Random keys into an empty database, which the read workloads then use.
 pub(crate) fn fill_random(session: &mut Session<'_>) -> Outcome {
+    session.discard_loaded()?;
     let engine = fill(session, "fillrandom", LOADED, KeyOrder::Random)?;
     session.keep(engine);
     Ok(())
