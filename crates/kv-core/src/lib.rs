@@ -54,3 +54,7 @@ pub use merge::MergeCursor;
 pub use metadata::{MAX_METADATA_BYTES, decode_metadata, encode_metadata};
 pub use value::{Pinned, Value};
 pub use vec_cursor::{OwnedEntry, VecCursor};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,11 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use kv_core::{Error, Result};
 
 use crate::shared::Shared;
+use crate::signals::Wake;
+
+/// A tree that nobody has written to for this long is improved beyond what its
+/// policy asks for.
+const IDLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The threads of an open engine.
 pub(crate) struct Threads {
@@ -58,7 +65,7 @@ fn guard(shared: &Shared, name: &str, body: fn(&Shared)) {
 
 impl Shared {
     fn run_flush_thread(&self) {
-        while self.signals.wait_for_flush() {
+        while self.signals.wait_for_flush() != Wake::Closed {
             self.work(Shared::flush_step);
         }
     }
@@ -66,7 +73,19 @@ impl Shared {
     fn run_compaction_thread(&self) {
         // Flushes of the sync path must never wait for a compaction's CPU.
         kv_env::schedule_as_background();
-        while self.signals.wait_for_compact() {
+        let mut writes = 0;
+        let mut patience = None;
+        loop {
+            let wake = self.signals.wait_for_compact(patience);
+            let writes_before = std::mem::replace(&mut writes, self.counters.writes.load(Relaxed));
+            patience = match wake {
+                Wake::Closed => return,
+                Wake::PatienceOver if writes == writes_before => {
+                    self.work(|shared| shared.compact_once(true));
+                    None
+                }
+                Wake::PatienceOver | Wake::Called => Some(IDLE_PATIENCE),
+            };
             self.work(Shared::compact_step);
         }
     }

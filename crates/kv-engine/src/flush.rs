@@ -18,7 +18,8 @@ impl Shared {
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
         let oldest: Option<Arc<Frozen>> = self.view.load().frozen.last().cloned();
         let Some(frozen) = oldest else { return Ok(false) };
-        let rewritten = self.rewrite(frozen.memtable.cursor(), RewriteJob::Flush)?;
+        let job = RewriteJob::Flush { entries: frozen.memtable.entries() };
+        let rewritten = self.rewrite(frozen.memtable.cursor(), job)?;
         let bytes = rewritten.bytes_written();
         let edit = VersionEdit {
             added: rewritten.tables.into_iter().map(|meta| (0, meta)).collect(),

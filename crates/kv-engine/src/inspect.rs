@@ -12,7 +12,7 @@ use kv_wal::{LogReader, SegmentPosition, Tail};
 use crate::live_table::open_table;
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
-use crate::replay::{find_segments, last_used_segment};
+use crate::replay::{Sequence, find_segments, last_used_segment, position};
 
 /// What a check of a directory found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -58,12 +58,17 @@ pub struct Problem {
 /// `Locked` if the database is open; the first error of a manifest that cannot
 /// be read, for nothing else can be judged without it; `Io`.
 pub fn verify_directory(env: &Env, deep: bool) -> Result<VerifyReport> {
+    let no_database = || {
+        let what = "there is no manifest: this directory holds no database";
+        Err(Error::InvalidArgument(what.into()))
+    };
+    // A lock file is not left where there is nothing to lock.
+    if Listing::read(&*env.fs)?.is_empty() {
+        return no_database();
+    }
     let _lock = env.fs.lock(names::LOCK)?;
     let listing = Listing::read(&*env.fs)?;
-    let Some(loaded) = load_manifest(env, &listing)? else {
-        let what = "there is no manifest: this directory holds no database";
-        return Err(Error::InvalidArgument(what.into()));
-    };
+    let Some(loaded) = load_manifest(env, &listing)? else { return no_database() };
     let mut report = VerifyReport {
         manifest: loaded.name.clone(),
         foreign: listing.foreign.clone(),
@@ -74,7 +79,7 @@ pub fn verify_directory(env: &Env, deep: bool) -> Result<VerifyReport> {
         report.add(meta.file_name(), checked)?;
     }
     match find_segments(&*env.fs, &listing.segments, loaded.database_id, loaded.state) {
-        Ok(found) => check_segments(&*env.fs, &found.live, &mut report)?,
+        Ok(found) => check_segments(&*env.fs, &loaded, &found.live, &mut report)?,
         Err(error) => report.add("log".into(), Err(error))?,
     }
     Ok(report)
@@ -110,6 +115,7 @@ fn check_table(
 
 fn check_segments(
     fs: &dyn Fs,
+    loaded: &LoadedManifest,
     segments: &BTreeMap<u64, String>,
     report: &mut VerifyReport,
 ) -> Result<()> {
@@ -117,19 +123,25 @@ fn check_segments(
         Ok(last) => last,
         Err(error) => return report.add("log".into(), Err(error)),
     };
+    let mut sequence = Sequence::after(loaded.state.flushed_through);
     for (&id, name) in segments {
-        let is_last = last_used.is_none_or(|last| id >= last);
-        let position = if is_last { SegmentPosition::Last } else { SegmentPosition::Sealed };
-        report.add(name.clone(), check_segment(fs, name, position))?;
+        let position = position(id, name, last_used);
+        report.add(name.clone(), check_segment(fs, name, position, &mut sequence))?;
     }
     Ok(())
 }
 
-fn check_segment(fs: &dyn Fs, name: &str, position: SegmentPosition) -> Result<VerifiedFile> {
+fn check_segment(
+    fs: &dyn Fs,
+    name: &str,
+    position: SegmentPosition,
+    sequence: &mut Sequence,
+) -> Result<VerifiedFile> {
     let mut reader = LogReader::open(fs, name, FileKind::Wal, position)?;
     let mut items = 0;
     while let Some(record) = reader.next_record()? {
-        DecodedBatch::decode(record.payload, name, record.file_offset)?;
+        let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
+        sequence.check(&batch, name, record.file_offset)?;
         items += 1;
     }
     let torn_bytes = match reader.tail() {

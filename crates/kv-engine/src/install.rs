@@ -24,7 +24,10 @@ impl Shared {
     pub(crate) fn install(&self, edit: &VersionEdit) -> Result<()> {
         let mut manifest = self.manifest.lock();
         self.poison.check()?;
-        self.env.fs.sync_dir()?;
+        // Not to be tried again, like any sync, whoever asked for the edit.
+        if let Err(error) = self.env.fs.sync_dir() {
+            return Err(self.poison(format!("cannot sync the directory: {error}")));
+        }
         let old = Arc::clone(manifest.version());
         let known: HashMap<u64, &Arc<LiveTable>> =
             old.tables().map(|(_, live)| (live.meta().id, live)).collect();

@@ -1,5 +1,6 @@
 //! Reading the manifest at open.
 
+use std::io;
 use std::sync::Arc;
 
 use kv_compaction::{TableMeta, Version, VersionEdit};
@@ -9,6 +10,9 @@ use kv_wal::{LogReader, SegmentPosition, Tail};
 
 use crate::manifest::ManifestState;
 use crate::names::{self, FileName};
+
+/// Where a file header holds the id.
+const FILE_ID_OFFSET: u64 = 40;
 
 /// What the manifest said.
 pub(crate) struct LoadedManifest {
@@ -52,7 +56,8 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
     let header = reader.header();
     if header.file_id != id {
         let what = format!("the header says manifest {}", header.file_id);
-        return Err(Error::corruption(name, 0, what));
+        // Not at 0: it was finished, so it does not just give way to another.
+        return Err(Error::corruption(name, FILE_ID_OFFSET, what));
     }
     let mut loaded = LoadedManifest {
         highest_id,
@@ -84,23 +89,37 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Sorts the directory's entries. What is not a regular file is foreign,
-    /// whatever its name.
+    /// Sorts the directory's entries.
+    ///
+    /// # Errors
+    /// `Io` if a link, a pipe or a directory has a name that is reserved for a
+    /// file of ours: somebody has put it there, and nothing of it can be trusted.
     pub(crate) fn read(fs: &dyn Fs) -> Result<Listing> {
         let mut listing = Listing::default();
         for entry in fs.list()? {
-            match FileName::parse(&entry.name) {
+            let name = FileName::parse(&entry.name);
+            match name {
+                Some(FileName::Manifest(_) | FileName::Segment | FileName::Table(_))
+                    if !entry.is_regular_file =>
+                {
+                    let what = "a link, a pipe or a directory has the name of a database file; \
+                                move it away";
+                    let path = format!("{}/{}", fs.describe(), entry.name);
+                    let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+                    return Err(Error::io("open", path, error));
+                }
                 Some(FileName::Lock | FileName::Quarantine) => {}
-                Some(FileName::Manifest(id)) if entry.is_regular_file => listing.manifests.push(id),
-                Some(FileName::Segment) if entry.is_regular_file => {
-                    listing.segments.push(entry.name);
-                }
-                Some(FileName::Table(id)) if entry.is_regular_file => {
-                    listing.tables.push((id, entry.name));
-                }
-                _ => listing.foreign.push(entry.name),
+                Some(FileName::Manifest(id)) => listing.manifests.push(id),
+                Some(FileName::Segment) => listing.segments.push(entry.name),
+                Some(FileName::Table(id)) => listing.tables.push((id, entry.name)),
+                None => listing.foreign.push(entry.name),
             }
         }
         Ok(listing)
+    }
+
+    /// True if there is no file of a database.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.segments.is_empty() && self.tables.is_empty()
     }
 }

@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use kv_compaction::{Busy, TableRef, Version, VersionEdit};
-use kv_core::{DatabaseId, Error, FileHeader, FileKind, Result};
-use kv_env::{DirLock, Env};
+use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
+use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
 use kv_sstable::BlockCache;
 use kv_wal::LogWriter;
@@ -51,6 +51,11 @@ const POOL_BYTES: usize = 128 << 20;
 
 /// Opens the database in the directory of `env`.
 pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
+    // Nothing is created in a directory that is refused.
+    let listing = Listing::read(&*env.fs)?;
+    if listing.is_empty() && !options.create_if_missing {
+        return Err(no_database(&env));
+    }
     let lock = env.fs.lock(names::LOCK)?;
     let listing = Listing::read(&*env.fs)?;
     let loaded = match load_manifest(&env, &listing)? {
@@ -75,7 +80,7 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
     let superseded: Vec<String> = listing.manifests.iter().copied().map(names::manifest).collect();
     remove_all(&env, &superseded)?;
     let (segment, log, segment_names) = start_segment(&env, &options, &mut manifest, &found)?;
-    let orphans = orphan_tables(&listing, &version, loaded.state.next_file_id);
+    let orphans = orphan_tables(&*env.fs, &listing, &version, &loaded)?;
     remove_all(&env, &orphans)?;
     // Manifests change at every open: only what is out of the ordinary counts.
     let removed = orphans.into_iter().chain(found.leftover).collect();
@@ -106,8 +111,7 @@ fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<Loade
         return Err(Error::corruption(directory, 0, what));
     }
     if !options.create_if_missing {
-        let missing = io::Error::new(io::ErrorKind::NotFound, "there is no database here");
-        return Err(Error::io("open", directory, missing));
+        return Err(no_database(env));
     }
     Ok(LoadedManifest {
         highest_id: listing.manifests.iter().copied().max().unwrap_or(0),
@@ -122,6 +126,11 @@ fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<Loade
         version: Version::new(),
         clean: true,
     })
+}
+
+fn no_database(env: &Env) -> Error {
+    let missing = io::Error::new(io::ErrorKind::NotFound, "there is no database here");
+    Error::io("open", env.fs.describe(), missing)
 }
 
 /// Opens every table of the manifest, or says which are missing.
@@ -204,19 +213,32 @@ fn start_segment(
     Ok((id, log, names))
 }
 
-/// Tables that nothing refers to and whose number says that they are ours.
+/// Tables that nothing refers to and that are ours: so their number says, and
+/// their header does not say otherwise.
 fn orphan_tables(
+    fs: &dyn Fs,
     listing: &Listing,
     version: &Version<LiveTable>,
-    next_file_id: u64,
-) -> Vec<String> {
+    loaded: &LoadedManifest,
+) -> Result<Vec<String>> {
     let named: Vec<String> = version.tables().map(|(_, live)| live.meta().file_name()).collect();
-    listing
-        .tables
-        .iter()
-        .filter(|(id, name)| *id < next_file_id && !named.contains(name))
-        .map(|(_, name)| name.clone())
-        .collect()
+    let mut orphans = Vec::new();
+    for (id, name) in &listing.tables {
+        if *id < loaded.state.next_file_id
+            && !named.contains(name)
+            && !is_of_another_database(fs, name, loaded.database_id)?
+        {
+            orphans.push(name.clone());
+        }
+    }
+    Ok(orphans)
+}
+
+fn is_of_another_database(fs: &dyn Fs, name: &str, database_id: DatabaseId) -> Result<bool> {
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    let len = fs.open(name)?.read_at(0, &mut bytes)?;
+    let header = FileHeader::decode(FileKind::Table, name, &bytes[..len]);
+    Ok(header.is_ok_and(|header| header.database_id != database_id))
 }
 
 /// Removes files, and makes that durable; one that is gone is no error.
@@ -236,11 +258,11 @@ fn report(
     replayed: &Replayed,
     removed: Vec<String>,
 ) -> RecoveryReport {
-    let high_tables = listing
-        .tables
-        .iter()
-        .filter(|(id, _)| *id >= loaded.state.next_file_id)
-        .map(|(_, name)| name.clone());
+    let foreign_tables = listing.tables.iter().map(|(_, name)| name).filter(|name| {
+        let is_named = loaded.version.tables().any(|(_, meta)| meta.file_name() == **name);
+        !is_named && !removed.contains(name)
+    });
+    let foreign = listing.foreign.iter().chain(foreign_tables).cloned().collect();
     RecoveryReport {
         created: loaded.name.is_empty(),
         clean_shutdown: loaded.clean && (replayed.clean || replayed.segments.is_empty()),
@@ -251,7 +273,7 @@ fn report(
         writes_replayed: replayed.writes,
         last_seqno: replayed.last_seqno,
         removed,
-        foreign: listing.foreign.iter().cloned().chain(high_tables).collect(),
+        foreign,
     }
 }
 

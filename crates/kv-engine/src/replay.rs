@@ -50,6 +50,9 @@ pub(crate) fn find_segments(
         }
         let wanted = state.oldest_segment..=state.newest_segment;
         if !wanted.contains(&header.file_id) {
+            if header.file_id > state.newest_segment {
+                check_never_used(fs, name, header.file_id, state.newest_segment)?;
+            }
             found.leftover.push(name.clone());
         } else if let Some(other) = found.live.insert(header.file_id, name.clone()) {
             let what = format!("{other} has the same segment id {}", header.file_id);
@@ -70,6 +73,26 @@ pub(crate) fn find_segments(
         );
         Error::corruption(missing_name(&missing), 0, what)
     }))
+}
+
+/// A segment takes no record before the manifest knows it, and its successor is
+/// not made before either. One that breaks this rule shows that the manifest is
+/// an older one than the log goes with: what it does not know must not be
+/// removed as leftovers.
+fn check_never_used(fs: &dyn Fs, name: &str, id: u64, newest: u64) -> Result<()> {
+    let has_record = || -> Result<bool> {
+        let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
+        // Bytes that are no record may be left of its creation.
+        Ok(matches!(reader.next_record(), Ok(Some(_))))
+    };
+    if id == newest + 1 && !has_record()? {
+        return Ok(());
+    }
+    let what = format!(
+        "this is log segment {id}, and the manifest knows none after {newest}: the manifest \
+         is damaged or an older copy; restore the one that belongs here from a backup"
+    );
+    Err(Error::corruption(name, 40, what))
 }
 
 fn missing_name(missing: &[String]) -> String {
@@ -113,22 +136,14 @@ pub(crate) fn replay(
         clean: false,
     };
     let last_used = last_used_segment(&*env.fs, segments)?;
-    let mut expected = None;
+    let mut sequence = Sequence::after(state.flushed_through);
     for (&id, name) in segments {
-        let is_last = last_used.is_none_or(|last| id >= last);
-        let position = if is_last { SegmentPosition::Last } else { SegmentPosition::Sealed };
+        let position = position(id, name, last_used);
         let mut reader = LogReader::open(&*env.fs, name, FileKind::Wal, position)?;
         let mut report = SegmentReport { name: name.clone(), id, ..SegmentReport::default() };
         while let Some(record) = reader.next_record()? {
             let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
-            let first = batch.first_seqno;
-            let limit = state.flushed_through.plus(1);
-            if first != expected.unwrap_or(first.min(limit)) {
-                let what =
-                    format!("sequence numbers jump to {first}: a part of the log is missing");
-                return Err(Error::corruption(name.clone(), record.file_offset, what));
-            }
-            expected = Some(batch.last_seqno().plus(1));
+            sequence.check(&batch, name, record.file_offset)?;
             report.records += 1;
             if batch.last_seqno() > state.flushed_through {
                 replayed.insert(&batch, id, options, pool);
@@ -138,13 +153,41 @@ pub(crate) fn replay(
         if last_used == Some(id) {
             replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
         }
-        if is_last {
+        if position == SegmentPosition::Last {
             report.cut = cut_tail(&*env.fs, name, id, &reader)?;
         }
         replayed.segments.push(report);
     }
     replayed.active.publish(replayed.last_seqno);
     Ok(replayed)
+}
+
+/// Checks that the batches of all segments follow each other without gaps.
+pub(crate) struct Sequence {
+    /// What the log must reach back to.
+    first_needed: SeqNo,
+    expected: Option<SeqNo>,
+}
+
+impl Sequence {
+    pub(crate) fn after(flushed_through: SeqNo) -> Sequence {
+        Sequence { first_needed: flushed_through.plus(1), expected: None }
+    }
+
+    pub(crate) fn check(
+        &mut self,
+        batch: &DecodedBatch<'_>,
+        name: &str,
+        file_offset: u64,
+    ) -> Result<()> {
+        let first = batch.first_seqno;
+        if first != self.expected.unwrap_or(first.min(self.first_needed)) {
+            let what = format!("sequence numbers jump to {first}: a part of the log is missing");
+            return Err(Error::corruption(name, file_offset, what));
+        }
+        self.expected = Some(batch.last_seqno().plus(1));
+        Ok(())
+    }
 }
 
 impl Replayed {
@@ -192,6 +235,18 @@ pub(crate) fn last_used_segment(
     Ok(None)
 }
 
+/// Whether the end of a segment may be torn: not if a later one has a record,
+/// and not if it has the name of a sealed one, which a segment gets only once
+/// its end is final and durable.
+pub(crate) fn position(id: u64, name: &str, last_used: Option<u64>) -> SegmentPosition {
+    let is_last = last_used.is_none_or(|last| id >= last);
+    if is_last && name != names::sealed_segment(id) {
+        SegmentPosition::Last
+    } else {
+        SegmentPosition::Sealed
+    }
+}
+
 /// Cuts what is behind the last good record, after setting torn bytes aside.
 /// Also makes the good part durable: it is about to be shown to readers.
 fn cut_tail(fs: &dyn Fs, name: &str, id: u64, reader: &LogReader) -> Result<Option<CutTail>> {
@@ -215,14 +270,15 @@ fn set_aside(fs: &dyn Fs, name: &str, id: u64, from: u64) -> Result<CutTail> {
     }
     let kept = format!("{QUARANTINE}/{}.{from}", names::sealed_segment(id));
     fs.create_dir(QUARANTINE)?;
-    match fs.create(&kept) {
-        Ok(mut file) => {
-            file.append(&tail[..used])?;
-            file.sync()?;
-        }
-        // An earlier recovery was interrupted after this step.
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+    // A recovery that was interrupted here may have left a part of it.
+    match fs.remove(&kept) {
+        Err(error) if !error.is_not_found() => return Err(error),
+        _ => {}
     }
+    let mut file = fs.create(&kept)?;
+    file.append(&tail[..used])?;
+    file.sync()?;
+    // The copy is durable, and so is its name, before the original is cut.
+    fs.sync_dir()?;
     Ok(CutTail { offset: from, bytes: used as u64, kept_as: Some(kept) })
 }

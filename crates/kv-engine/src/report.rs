@@ -61,10 +61,10 @@ impl fmt::Display for RecoveryReport {
         if self.created {
             return write!(formatter, "created a new database");
         }
-        let how = if self.clean_shutdown { "clean shutdown" } else { "unclean shutdown" };
+        let how = if self.clean_shutdown { "a clean shutdown" } else { "an unclean shutdown" };
         write!(
             formatter,
-            "recovered after a {how}: {} tables, {} writes replayed from {} log segments",
+            "recovered after {how}: {} tables, {} writes replayed from {} log segments",
             self.tables,
             self.writes_replayed,
             self.segments.len()

@@ -10,7 +10,10 @@ use crate::shared::Shared;
 
 /// What a rewrite is for.
 pub(crate) enum RewriteJob<'a> {
-    Flush,
+    /// Of a memory table with this many versions of keys.
+    Flush {
+        entries: u64,
+    },
     Compaction(&'a Plan),
 }
 
@@ -22,7 +25,10 @@ impl Shared {
     pub(crate) fn rewrite(&self, input: impl Cursor, job: RewriteJob<'_>) -> Result<Rewritten> {
         let table = self.options.table.clone();
         let options = match job {
-            RewriteJob::Flush => RewriteOptions::flush(table, &self.policy),
+            RewriteJob::Flush { entries } => RewriteOptions {
+                expected_entries: Some(entries),
+                ..RewriteOptions::flush(table, &self.policy)
+            },
             RewriteJob::Compaction(plan) => RewriteOptions::compaction(table, &self.policy, plan),
         };
         let context = RewriteContext {

@@ -5,6 +5,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
+/// Why a thread that waited goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// There is work.
+    Called,
+    /// Nobody called for as long as it was willing to wait.
+    PatienceOver,
+    /// The engine closes.
+    Closed,
+}
+
 /// A wake-up that is remembered once if nobody waits for it.
 struct Token {
     sender: Mutex<Option<Sender<()>>>,
@@ -24,13 +35,15 @@ impl Token {
         }
     }
 
-    /// True after a wake-up or when `patience` is over, false after `close`.
-    fn wait(&self, patience: Option<Duration>) -> bool {
-        match patience {
-            None => self.receiver.recv().is_ok(),
-            Some(patience) => {
-                !matches!(self.receiver.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
-            }
+    fn wait(&self, patience: Option<Duration>) -> Wake {
+        let received = match patience {
+            None => self.receiver.recv().map_err(RecvTimeoutError::from),
+            Some(patience) => self.receiver.recv_timeout(patience),
+        };
+        match received {
+            Ok(()) => Wake::Called,
+            Err(RecvTimeoutError::Timeout) => Wake::PatienceOver,
+            Err(RecvTimeoutError::Disconnected) => Wake::Closed,
         }
     }
 
@@ -71,17 +84,16 @@ impl Signals {
         self.compact.wake();
     }
 
-    /// False once the engine closes.
-    pub(crate) fn wait_for_sync(&self, patience: Option<Duration>) -> bool {
+    pub(crate) fn wait_for_sync(&self, patience: Option<Duration>) -> Wake {
         self.sync.wait(patience)
     }
 
-    pub(crate) fn wait_for_flush(&self) -> bool {
+    pub(crate) fn wait_for_flush(&self) -> Wake {
         self.flush.wait(None)
     }
 
-    pub(crate) fn wait_for_compact(&self) -> bool {
-        self.compact.wait(None)
+    pub(crate) fn wait_for_compact(&self, patience: Option<Duration>) -> Wake {
+        self.compact.wait(patience)
     }
 
     /// Ends the loops of the background threads.

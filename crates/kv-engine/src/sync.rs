@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use crate::commit::Writer;
 use crate::options::{Background, Durability};
 use crate::shared::Shared;
+use crate::signals::Wake;
 use crate::waiter::{Completion, Waiter};
 
 /// Unsynced bytes at which the sync thread syncs although nobody asked: it
@@ -301,7 +302,7 @@ impl Shared {
         loop {
             let now = self.env.clock.monotonic();
             let patience = due.map(|due| due.saturating_sub(now));
-            if !self.signals.wait_for_sync(patience) {
+            if self.signals.wait_for_sync(patience) == Wake::Closed {
                 return;
             }
             let now = self.env.clock.monotonic();

@@ -22,7 +22,7 @@ enum Step {
     Range(u8, u8, bool),
     Snapshot,
     CheckSnapshots,
-    BackgroundStep,
+    Background,
     Settle,
     Flush,
     Compact,
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..26u8, 0..26u8, any::<bool>()).prop_map(|(a, b, back)| Step::Range(a, b, back)),
         1 => Just(Step::Snapshot),
         1 => Just(Step::CheckSnapshots),
-        5 => Just(Step::BackgroundStep),
+        5 => Just(Step::Background),
         1 => Just(Step::Settle),
         1 => Just(Step::Flush),
         1 => Just(Step::Compact),
@@ -157,7 +157,7 @@ impl World {
                 self.snapshots.push((self.engine.snapshot(), self.state().clone()));
             }
             Step::CheckSnapshots => self.check_snapshots(),
-            Step::BackgroundStep => {
+            Step::Background => {
                 self.engine.run_background_step().unwrap();
             }
             Step::Settle => settle(&self.engine),

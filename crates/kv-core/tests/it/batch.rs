@@ -1,0 +1,76 @@
+//! Batches: what is encoded is decoded, and nothing else is.
+
+use kv_core::{DecodedBatch, Error, Kind, MAX_KEY_BYTES, SeqNo, WriteBatch};
+use proptest::prelude::*;
+
+type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+fn encode(writes: &Writes, first: u64) -> Vec<u8> {
+    let mut batch = WriteBatch::new();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.put(key, value).unwrap(),
+            None => batch.delete(key).unwrap(),
+        }
+    }
+    batch.seal(SeqNo(first)).to_vec()
+}
+
+fn writes() -> impl Strategy<Value = Writes> {
+    let bytes = |len| prop::collection::vec(any::<u8>(), 0..len);
+    prop::collection::vec((bytes(300), prop::option::of(bytes(300))), 0..20)
+}
+
+proptest! {
+    #[test]
+    fn a_batch_survives_its_encoding(writes in writes(), first in 1..u64::from(u32::MAX)) {
+        let payload = encode(&writes, first);
+        let decoded = DecodedBatch::decode(&payload, "wal.log", 0).unwrap();
+        prop_assert_eq!(decoded.first_seqno, SeqNo(first));
+        let read: Writes = decoded
+            .ops
+            .iter()
+            .map(|op| (op.key.to_vec(), (op.kind == Kind::Put).then(|| op.value.to_vec())))
+            .collect();
+        prop_assert_eq!(read, writes);
+    }
+
+    #[test]
+    fn a_cut_batch_is_refused(writes in writes(), keep in 0.0..1.0f64) {
+        let payload = encode(&writes, 1);
+        let cut = (payload.len() as f64 * keep) as usize;
+        prop_assert!(DecodedBatch::decode(&payload[..cut], "wal.log", 0).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_a_batch_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = DecodedBatch::decode(&bytes, "wal.log", 0);
+    }
+}
+
+#[test]
+fn golden_bytes() {
+    let writes = vec![(b"key".to_vec(), Some(b"value".to_vec())), (b"gone".to_vec(), None)];
+    let expected = b"\x07\0\0\0\0\0\0\0\x02\0\0\0\0\x01\0\x03key\x05value\0\0\x04gone";
+    assert_eq!(encode(&writes, 7), expected);
+}
+
+#[test]
+fn reserved_kinds_and_flags_are_refused() {
+    let mut payload = encode(&vec![(b"k".to_vec(), None)], 1);
+    payload[13] = 2;
+    assert!(matches!(DecodedBatch::decode(&payload, "f", 0), Err(Error::Corruption { .. })));
+    payload[12] = 1;
+    assert!(matches!(DecodedBatch::decode(&payload, "f", 0), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn a_refused_write_leaves_the_batch_as_it_was() {
+    let mut batch = WriteBatch::new();
+    batch.put(b"kept", b"1").unwrap();
+    let before = batch.clone();
+    assert!(batch.delete(&vec![0; MAX_KEY_BYTES + 1]).is_err());
+    assert_eq!(batch, before);
+    batch.clear();
+    assert_eq!(batch, WriteBatch::new());
+}
