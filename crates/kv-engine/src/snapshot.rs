@@ -58,11 +58,17 @@ pub struct UpdateView {
 
 impl UpdateView {
     pub(crate) fn new(shared: Arc<Shared>) -> UpdateView {
-        // The number first: a view loaded later holds every write up to it,
-        // the other way round a write could be in neither.
-        let at = shared.applied();
-        let view = shared.view.load_full();
-        UpdateView { shared, view, at }
+        loop {
+            // The number first: a view loaded later holds every write up to
+            // it, the other way round a write could be in neither.
+            let at = shared.applied();
+            let view = shared.view.load_full();
+            // Tables keep only the newest version of a key: they must not be
+            // newer than the number. A flush that came in between is rare.
+            if view.flushed_through <= at {
+                return UpdateView { shared, view, at };
+            }
+        }
     }
 
     /// The value of `key`.
