@@ -62,7 +62,9 @@ pub(crate) fn auth(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 }
 
 fn authenticate(call: &Call<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult<()> {
-    if call.server.is_password_right(user, password) {
+    // Without a password the default user has every password, as in Redis.
+    let is_open = !call.server.is_password_required() && user == DEFAULT_USER;
+    if is_open || call.server.is_password_right(user, password) {
         return Ok(());
     }
     Err(CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled."))

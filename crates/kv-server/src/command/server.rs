@@ -32,7 +32,7 @@ pub(crate) trait ServerHandle {
     /// True if connections must authenticate.
     fn is_password_required(&self) -> bool;
 
-    /// Whether `password` opens the server to `user`.
+    /// Whether `password` opens the server to `user`, where one is required.
     fn is_password_right(&self, user: &[u8], password: &[u8]) -> bool;
 
     /// All connections, by rising number.

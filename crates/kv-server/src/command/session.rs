@@ -16,6 +16,13 @@ use crate::resp::{Args, OwnedArgs, Protocol};
 /// one batch.
 pub(crate) const MAX_QUEUED_BYTES: usize = MAX_BATCH_BYTES;
 
+/// What a queued argument takes beside its bytes: where it lies, and a share of
+/// the command's allocations.
+const ARGUMENT_OVERHEAD_BYTES: usize = 64;
+
+/// What a watched key takes beside its bytes, which are there twice.
+const WATCH_OVERHEAD_BYTES: usize = 128;
+
 /// What a connection has agreed on and is in the middle of.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
@@ -66,6 +73,13 @@ impl Session {
         }
     }
 
+    /// Memory that the session takes beyond its own size, about, in bytes:
+    /// what a client has queued and watches.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        queued + self.watches.bytes
+    }
+
     /// Commands waiting for `EXEC`; `None` outside a transaction.
     pub(crate) fn queued_commands(&self) -> Option<usize> {
         self.transaction.as_ref().map(|transaction| transaction.commands.len())
@@ -90,7 +104,7 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Queues a command; false if the queue is full.
     pub(crate) fn push(&mut self, spec: &'static CommandSpec, args: Args<'_>) -> bool {
-        let bytes = self.bytes + args.size_bytes();
+        let bytes = self.bytes + args.size_bytes() + args.len() * ARGUMENT_OVERHEAD_BYTES;
         if bytes > MAX_QUEUED_BYTES {
             return false;
         }
@@ -114,6 +128,7 @@ impl Transaction {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watches {
     keys: Arc<BTreeMap<Vec<u8>, WatchedKey>>,
+    bytes: usize,
     /// True once this connection itself has written one of them.
     is_broken: bool,
 }
@@ -121,6 +136,7 @@ pub(crate) struct Watches {
 impl Watches {
     /// Watches one more engine key.
     pub(crate) fn add(&mut self, key: Vec<u8>, watched: WatchedKey) {
+        self.bytes += 2 * key.len() + WATCH_OVERHEAD_BYTES;
         Arc::make_mut(&mut self.keys).insert(key, watched);
     }
 

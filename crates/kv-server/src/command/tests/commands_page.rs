@@ -10,81 +10,51 @@ use crate::command::spec::{CommandSpec, Flags, Group};
 use crate::command::table;
 use crate::command::value::{MAX_STRING_BYTES, MAX_USER_KEY_BYTES};
 
-/// What is unlike Redis 7.0 on purpose, and why.
-fn differences() -> Vec<(&'static str, String)> {
-    let text = str::to_owned;
-    vec![
-        (
-            "all writes",
-            text(
-                "A reply leaves when the write is as durable as configured; by default that is after `fdatasync`.",
-            ),
-        ),
-        (
-            "all keys",
-            format!(
-                "A key has at most {MAX_USER_KEY_BYTES} bytes, a string at most {MAX_STRING_BYTES}."
-            ),
-        ),
-        ("`COMMAND DOCS`", text("Summaries and complexities are our own; histories are left out.")),
-        ("`COMMAND INFO`", text("Tips are left out.")),
-        (
-            "`DBSIZE`, `KEYS`, `LCS`",
-            text(
-                "They look at many keys or bytes and run aside, so that other clients are not held up.",
-            ),
-        ),
-        ("`DBSIZE`", text("Counts no key that has expired.")),
-        (
-            "`EXEC`",
-            text(
-                "One atomic batch, which may hold 1 GiB. What a transaction reads is still so when it commits; keys that a `KEYS`, `SCAN`, `DBSIZE` or `FLUSHDB` inside it did not meet may be created meanwhile.",
-            ),
-        ),
-        (
-            "`FLUSHDB`, `FLUSHALL`",
-            text(
-                "Outside of a transaction they delete in many batches: others can see a part deleted, and keys set meanwhile may stay. `ASYNC` and `SYNC` are the same.",
-            ),
-        ),
-        (
-            "`INCRBYFLOAT`",
-            text("Computes and prints as Redis does on x86; hexadecimal numbers are refused."),
-        ),
-        (
-            "`KEYS`, `SCAN`",
-            text(
-                "Keys come in order. A pattern that takes too many steps to match is an error, and so is a reply to `KEYS` of more than 512 MiB.",
-            ),
-        ),
-        ("`LCS`", text("The product of the lengths is limited to 16 million.")),
-        (
-            "`OBJECT`, `TOUCH`",
-            text(
-                "Accesses are not recorded: no key is idle, `TOUCH` only counts, encodings are those that Redis would choose.",
-            ),
-        ),
-        ("`RANDOMKEY`", text("Keys behind wide gaps come more often than others.")),
-        (
-            "`SCAN`",
-            format!(
-                "A cursor goes on exactly behind the last key while it is among the last {SLOTS} handed out, and else a little before it: also after a restart each key that was there all the time is returned at least once."
-            ),
-        ),
-        (
-            "`SHUTDOWN`",
-            text("Never loses an acknowledged write: `SAVE` and `NOSAVE` are the same."),
-        ),
-        ("`TIME`", text("Whole milliseconds.")),
-        ("`WAIT`", text("Answers 0 at once: there are no replicas.")),
-        (
-            "`WATCH`",
-            text(
-                "A key that was written by a batch too old to compare counts as changed: `EXEC` answers nil, and a retry succeeds.",
-            ),
-        ),
-    ]
-}
+/// What is unlike Redis 7.0 on purpose: where, and what.
+const DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "all writes",
+        "A reply leaves when the write is as durable as configured; by default that is after `fdatasync`.",
+    ),
+    ("all keys", "A key has at most {longest key} bytes, a string at most {longest string}."),
+    ("`COMMAND DOCS`", "Summaries and complexities are our own; histories are left out."),
+    ("`COMMAND INFO`", "Tips are left out."),
+    (
+        "`DBSIZE`, `KEYS`, `LCS`",
+        "They look at many keys or bytes and run aside, so that other clients are not held up.",
+    ),
+    ("`DBSIZE`", "Counts no key that has expired."),
+    (
+        "`EXEC`",
+        "One atomic batch, which may hold 1 GiB. What a transaction reads is still so when it commits; keys that a `KEYS`, `SCAN`, `DBSIZE` or `FLUSHDB` inside it did not meet may be created meanwhile.",
+    ),
+    (
+        "`FLUSHDB`, `FLUSHALL`",
+        "Outside of a transaction they delete in many batches: others can see a part deleted, and keys set meanwhile may stay. `ASYNC` and `SYNC` are the same.",
+    ),
+    ("`INCRBYFLOAT`", "Computes and prints as Redis does on x86; hexadecimal numbers are refused."),
+    (
+        "`KEYS`, `SCAN`",
+        "Keys come in order. A pattern that takes too many steps to match is an error, and so is a reply to `KEYS` of more than 512 MiB.",
+    ),
+    ("`LCS`", "The product of the lengths is limited to 16 million."),
+    (
+        "`OBJECT`, `TOUCH`",
+        "Accesses are not recorded: no key is idle, `TOUCH` only counts, encodings are those that Redis would choose.",
+    ),
+    ("`RANDOMKEY`", "Keys behind wide gaps come more often than others."),
+    (
+        "`SCAN`",
+        "A cursor goes on exactly behind the last key while it is among the last {cursors} handed out, and else a little before it: also after a restart each key that was there all the time is returned at least once.",
+    ),
+    ("`SHUTDOWN`", "Never loses an acknowledged write: `SAVE` and `NOSAVE` are the same."),
+    ("`TIME`", "Whole milliseconds."),
+    ("`WAIT`", "Answers 0 at once: there are no replicas."),
+    (
+        "`WATCH`",
+        "A key that was written by a batch too old to compare counts as changed: `EXEC` answers nil, and a retry succeeds.",
+    ),
+];
 
 const GROUPS: [Group; 7] = [
     Group::Connection,
@@ -119,7 +89,11 @@ fn page() -> String {
     let shown = GROUPS.iter().map(|group| table::all().filter(|spec| spec.group == *group).count());
     assert_eq!(shown.sum::<usize>(), table::all().count(), "every group is on the page");
     page.push_str("\n## Differences from Redis 7.0\n\n| where | what |\n|---|---|\n");
-    for (place, what) in differences() {
+    for (place, what) in DIFFERENCES {
+        let what = what
+            .replace("{longest key}", &MAX_USER_KEY_BYTES.to_string())
+            .replace("{longest string}", &MAX_STRING_BYTES.to_string())
+            .replace("{cursors}", &SLOTS.to_string());
         writeln!(page, "| {place} | {what} |").unwrap();
     }
     page

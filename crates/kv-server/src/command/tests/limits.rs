@@ -110,6 +110,7 @@ fn a_transaction_has_a_largest_size() {
     assert_eq!(pushed, 15);
     assert!(MAX_QUEUED_BYTES >= 15 * value.len());
     session.transaction = Some(transaction);
+    assert!(session.held_bytes() >= 15 * value.len());
 
     let store = Store::default();
     let server = TestServer::new();
@@ -123,6 +124,33 @@ fn a_transaction_has_a_largest_size() {
     let text = "EXECABORT Transaction discarded because of previous errors.";
     assert_eq!(exec, Outcome::Reply(Reply::error(text)));
     assert!(!data.has_pending_writes());
+}
+
+#[test]
+fn what_a_session_holds_is_counted() {
+    let mut store = Store::default();
+    let server = TestServer::new();
+    let mut session = Session::new(1, true);
+    let mut held_after = |line: &str| {
+        let mut driver = Driver {
+            store: &mut store,
+            server: &server,
+            session: &mut session,
+            now_ms: START_MS,
+            seed: 1,
+        };
+        driver.run(&[split(line)]);
+        driver.session.held_bytes()
+    };
+    assert_eq!(held_after("PING"), 0);
+    let watching = held_after("WATCH abc");
+    assert!(watching > 0);
+    assert_eq!(held_after("WATCH abc"), watching);
+    assert!(held_after("WATCH other") > watching);
+    assert_eq!(held_after("UNWATCH"), 0);
+    held_after("MULTI");
+    assert!(held_after("SET a 1") > 0);
+    assert_eq!(held_after("EXEC"), 0);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl ServerHandle for TestServer {
     }
 
     fn is_password_right(&self, user: &[u8], password: &[u8]) -> bool {
-        user == b"default" && (!self.password_required || password == PASSWORD.as_bytes())
+        self.password_required && user == b"default" && password == PASSWORD.as_bytes()
     }
 
     fn clients(&self) -> Vec<ClientInfo> {
