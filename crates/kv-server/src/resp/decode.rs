@@ -40,6 +40,9 @@ pub struct RequestLimits {
 /// `PROTO_INLINE_MAX_SIZE`.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
+/// Arguments whose places an idle connection keeps memory for.
+const MAX_IDLE_SPANS: usize = 4096;
+
 /// Collects requests from a growing buffer.
 #[derive(Debug)]
 pub struct RequestDecoder {
@@ -134,6 +137,7 @@ impl RequestDecoder {
         }
         self.spans.drain(..self.ends.last().copied().unwrap_or(0));
         self.ends.clear();
+        self.spans.shrink_to(MAX_IDLE_SPANS);
         for span in &mut self.spans {
             span.start -= gone;
             span.end -= gone;
@@ -141,6 +145,11 @@ impl RequestDecoder {
         self.position -= gone;
         self.line_scanned = self.line_scanned.saturating_sub(gone);
         self.request_start = 0;
+    }
+
+    /// Memory for the places of arguments, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>()
     }
 
     /// True if a request has begun but is not complete.

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 use super::clients::{Client, Phase, Stop};
 use super::counters::add;
-use super::memory::Reservation;
+use super::memory::{Held, Reservation};
 use super::output::Output;
 use super::run::{Run, RunEnd};
 use super::server::Server;
@@ -63,7 +63,7 @@ pub(crate) enum Ended {
     Closed,
     /// The client broke the protocol; it has been told, if it could be.
     Protocol(ProtocolError),
-    /// The replies of one request are over the limit.
+    /// The replies are over their limit, or no memory is left for them.
     OutputLimit,
     /// No memory is left for clients.
     MemoryLimit,
@@ -85,9 +85,14 @@ pub(crate) async fn serve(
 ) {
     let limits = limits(&server.config(), session.authenticated);
     let mut connection = Connection {
-        reservation: Reservation::new(Arc::clone(&server.memory)),
         decoder: RequestDecoder::new(limits),
-        wire: ClientWire { stream, client, server },
+        wire: ClientWire {
+            stream,
+            client,
+            reservation: Reservation::new(Arc::clone(&server.memory)),
+            held: Held::default(),
+            server,
+        },
         session,
         input: Vec::new(),
         output: Output::default(),
@@ -108,7 +113,6 @@ struct Connection {
     session: Session,
     input: Vec<u8>,
     output: Output,
-    reservation: Reservation,
     unauthenticated_bytes: u64,
     /// The unfinished request in the buffer is known to the watchdog.
     is_transfer_noted: bool,
@@ -119,6 +123,8 @@ pub(crate) struct ClientWire {
     stream: TcpStream,
     pub(crate) client: Arc<Client>,
     pub(crate) server: Arc<Server>,
+    reservation: Reservation,
+    held: Held,
 }
 
 impl ClientWire {
@@ -128,7 +134,11 @@ impl ClientWire {
             return Ok(());
         }
         let bytes = output.len();
-        let ClientWire { stream, client, server } = self;
+        let held = Held { output: output.held_bytes(), ..self.held };
+        if !self.hold(held) {
+            return Err(Ended::OutputLimit);
+        }
+        let ClientWire { stream, client, server, .. } = self;
         client.output_bytes.store(bytes, Relaxed);
         client.note(Phase::Transfer, server.clock.uptime_ms());
         let on_progress = |sent: usize| {
@@ -144,6 +154,12 @@ impl ClientWire {
         client.output_bytes.store(0, Relaxed);
         add(&server.counters.bytes_out, bytes as u64);
         Ok(())
+    }
+
+    /// Reserves what this connection holds; false if that is too much.
+    fn hold(&mut self, held: Held) -> bool {
+        self.held = held;
+        self.reservation.adjust(held, self.server.config().client_memory_limit)
     }
 }
 
@@ -214,7 +230,7 @@ impl Connection {
     /// Waits until more bytes have come.
     async fn receive(&mut self) -> Result<(), Ended> {
         self.make_room()?;
-        let ClientWire { stream, client, server } = &mut self.wire;
+        let ClientWire { stream, client, server, .. } = &mut self.wire;
         client.input_bytes.store(self.input.len(), Relaxed);
         match self.decoder.is_inside_request(&self.input) {
             false => client.note(Phase::Idle, server.clock.uptime_ms()),
@@ -261,8 +277,12 @@ impl Connection {
             };
             self.input.reserve_exact(more.max(MIN_INPUT_BYTES));
         }
-        let held = self.input.capacity() + self.output.held_bytes();
-        match self.reservation.adjust(held, self.wire.server.config().client_memory_limit) {
+        let session = self.session.held_bytes();
+        let held = Held {
+            input: self.input.capacity() + self.decoder.held_bytes() + session,
+            output: self.output.held_bytes(),
+        };
+        match self.wire.hold(held) {
             true => Ok(()),
             false => Err(Ended::MemoryLimit),
         }
@@ -270,6 +290,9 @@ impl Connection {
 
     /// Tells the client why, where that makes sense.
     async fn say_farewell(&mut self, ended: Ended) {
+        // Nothing more is executed: the last reply needs the memory.
+        self.input = Vec::new();
+        self.wire.held = Held::default();
         let counters = &self.wire.server.counters;
         let text = match &ended {
             Ended::Protocol(ProtocolError::CrossProtocol) => None,

@@ -30,15 +30,24 @@ pub(crate) struct Reservation {
     bytes: u64,
 }
 
+/// What a connection holds, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Requests that have arrived, and the session: queued commands.
+    pub(crate) input: usize,
+    /// Replies on their way.
+    pub(crate) output: usize,
+}
+
 impl Reservation {
     pub(crate) fn new(budget: Arc<MemoryBudget>) -> Reservation {
         Reservation { budget, bytes: 0 }
     }
 
-    /// Makes the share fit `held` bytes of buffers; false if all shares
-    /// together would be over `limit`.
-    pub(crate) fn adjust(&mut self, held: usize, limit: u64) -> bool {
-        let needed = held.saturating_sub(FREE_BYTES) as u64;
+    /// Makes the share fit what is held; false if all shares together would be
+    /// over `limit` then.
+    pub(crate) fn adjust(&mut self, held: Held, limit: u64) -> bool {
+        let needed = (held.input + held.output).saturating_sub(FREE_BYTES) as u64;
         if needed > self.bytes {
             let more = needed - self.bytes;
             if self.budget.reserved.fetch_add(more, Relaxed) + more > limit {
@@ -68,13 +77,14 @@ mod tests {
         let budget = Arc::new(MemoryBudget::default());
         let mut first = Reservation::new(Arc::clone(&budget));
         let mut second = Reservation::new(Arc::clone(&budget));
-        assert!(first.adjust(FREE_BYTES, 0), "a little is free");
-        assert!(first.adjust(FREE_BYTES + 60, 100));
-        assert!(!second.adjust(FREE_BYTES + 60, 100), "60 of 100 are taken");
-        assert!(second.adjust(FREE_BYTES + 40, 100));
+        let held = |more: usize| Held { input: FREE_BYTES, output: more };
+        assert!(first.adjust(held(0), 0), "a little is free");
+        assert!(first.adjust(held(60), 100));
+        assert!(!second.adjust(held(60), 100), "60 of 100 are taken");
+        assert!(second.adjust(held(40), 100));
         drop(first);
         assert_eq!(budget.reserved_bytes(), 40);
-        assert!(second.adjust(0, 100));
+        assert!(second.adjust(Held::default(), 100));
         assert_eq!(budget.reserved_bytes(), 0);
     }
 }

@@ -216,6 +216,24 @@ fn the_memory_of_all_clients_together_is_limited() {
 }
 
 #[test]
+fn queued_commands_count_as_memory_of_their_client() {
+    let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
+    let mut client = server.connect();
+    client.say("MULTI");
+    let queued = request([&b"SET"[..], b"a", &vec![b'v'; 1 << 20]]);
+    for _ in 0..30 {
+        if !client.try_send(&queued) {
+            break;
+        }
+    }
+    let replies = client.replies_until_closed();
+    let (last, before) = replies.split_last().unwrap();
+    assert!(last.error_text().contains("client_memory_limit"), "{last:?}");
+    assert!((8..16).contains(&before.len()), "{} MiB were queued", before.len());
+    assert_eq!(server.connect().say("EXISTS a"), Wire::Integer(0));
+}
+
+#[test]
 fn silent_dripping_and_unauthenticated_clients_are_closed() {
     let server = with_password();
     let mut admin = server.connect();
