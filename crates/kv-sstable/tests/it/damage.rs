@@ -106,11 +106,12 @@ fn a_table_cut_anywhere_is_refused() {
         }
     }
     let longer = disk_with(&[&bytes[..], &[0]].concat());
-    for expected_len in [bytes.len(), bytes.len() + 1] {
-        let expected = expected(expected_len as u64);
-        let cache = BlockCache::new(0);
-        let opened = Table::open(&*longer.fs(), NAME, expected, ReadMode::Map, cache);
-        assert!(matches!(opened, Err(Error::Corruption { .. })), "one byte more");
+    for mode in MODES {
+        for expected_len in [bytes.len(), bytes.len() + 1] {
+            let expected = expected(expected_len as u64);
+            let opened = Table::open(&*longer.fs(), NAME, expected, mode, BlockCache::new(0));
+            assert!(matches!(opened, Err(Error::Corruption { .. })), "one byte more");
+        }
     }
 }
 
