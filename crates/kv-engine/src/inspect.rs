@@ -12,7 +12,7 @@ use kv_wal::{LogReader, SegmentPosition, Tail};
 use crate::live_table::open_table;
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
-use crate::replay::{Sequence, find_segments, last_used_segment, position};
+use crate::replay::{Sequence, check_tail, find_segments, last_used_segment, position};
 
 /// What a check of a directory found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -125,25 +125,27 @@ fn check_segments(
     };
     let mut sequence = Sequence::after(loaded.state.flushed_through);
     for (&id, name) in segments {
-        let position = position(id, name, last_used);
-        report.add(name.clone(), check_segment(fs, name, position, &mut sequence))?;
+        let checked = check_segment(fs, id, name, last_used, &mut sequence);
+        report.add(name.clone(), checked)?;
     }
     Ok(())
 }
 
 fn check_segment(
     fs: &dyn Fs,
+    id: u64,
     name: &str,
-    position: SegmentPosition,
+    last_used: Option<u64>,
     sequence: &mut Sequence,
 ) -> Result<VerifiedFile> {
-    let mut reader = LogReader::open(fs, name, FileKind::Wal, position)?;
+    let mut reader = LogReader::open(fs, name, FileKind::Wal, position(id, name))?;
     let mut items = 0;
     while let Some(record) = reader.next_record()? {
         let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
         sequence.check(&batch, name, record.file_offset)?;
         items += 1;
     }
+    check_tail(id, name, last_used, &reader)?;
     let torn_bytes = match reader.tail() {
         Some(Tail::Torn { discarded_bytes, .. }) => discarded_bytes,
         _ => 0,

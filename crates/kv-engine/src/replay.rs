@@ -1,6 +1,7 @@
 //! Replaying the log at open: segments in order, records into memory tables.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use kv_core::{DatabaseId, DecodedBatch, Error, FileKind, Result, SeqNo};
@@ -80,12 +81,15 @@ pub(crate) fn find_segments(
 /// an older one than the log goes with: what it does not know must not be
 /// removed as leftovers.
 fn check_never_used(fs: &dyn Fs, name: &str, id: u64, newest: u64) -> Result<()> {
-    let has_record = || -> Result<bool> {
-        let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
-        // Bytes that are no record may be left of its creation.
-        Ok(matches!(reader.next_record(), Ok(Some(_))))
+    let first = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)
+        .and_then(|mut reader| reader.next_record().map(|record| record.is_some()));
+    let has_record = match first {
+        Ok(has_record) => has_record,
+        // A creation that was cut short, or whose sync failed, leaves anything.
+        Err(Error::Corruption { .. }) => false,
+        Err(error) => return Err(error),
     };
-    if id == newest + 1 && !has_record()? {
+    if id == newest + 1 && !has_record {
         return Ok(());
     }
     let what = format!(
@@ -138,7 +142,7 @@ pub(crate) fn replay(
     let last_used = last_used_segment(&*env.fs, segments)?;
     let mut sequence = Sequence::after(state.flushed_through);
     for (&id, name) in segments {
-        let position = position(id, name, last_used);
+        let position = position(id, name);
         let mut reader = LogReader::open(&*env.fs, name, FileKind::Wal, position)?;
         let mut report = SegmentReport { name: name.clone(), id, ..SegmentReport::default() };
         while let Some(record) = reader.next_record()? {
@@ -149,6 +153,7 @@ pub(crate) fn replay(
                 replayed.insert(&batch, id, options, pool);
             }
         }
+        check_tail(id, name, last_used, &reader)?;
         report.damaged_stamps = reader.damaged_stamps();
         if last_used == Some(id) {
             replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
@@ -235,29 +240,50 @@ pub(crate) fn last_used_segment(
     Ok(None)
 }
 
-/// Whether the end of a segment may be torn: not if a later one has a record,
-/// and not if it has the name of a sealed one, which a segment gets only once
-/// its end is final and durable.
-pub(crate) fn position(id: u64, name: &str, last_used: Option<u64>) -> SegmentPosition {
-    let is_last = last_used.is_none_or(|last| id >= last);
-    if is_last && name != names::sealed_segment(id) {
-        SegmentPosition::Last
-    } else {
-        SegmentPosition::Sealed
+/// What a torn end mark takes at most: a record header, and a frame stamp if
+/// it crosses into the next frame.
+const MAX_END_MARK_BYTES: u64 = 20 + 16;
+
+/// Whether the end of a segment may be torn: not if it has the name of a sealed
+/// one, which it gets only once its end is final and durable.
+pub(crate) fn position(id: u64, name: &str) -> SegmentPosition {
+    if name == names::sealed_segment(id) { SegmentPosition::Sealed } else { SegmentPosition::Last }
+}
+
+/// Refuses the torn end of a segment whose successor was used: it was synced
+/// before that. Only its end mark was written later, and may be torn; that no
+/// record is missing in front of it, the sequence numbers show.
+pub(crate) fn check_tail(
+    id: u64,
+    name: &str,
+    last_used: Option<u64>,
+    reader: &LogReader,
+) -> Result<()> {
+    match reader.tail() {
+        Some(Tail::Torn { file_offset, discarded_bytes })
+            if last_used.is_some_and(|last| id < last) && discarded_bytes > MAX_END_MARK_BYTES =>
+        {
+            let what = "a log record is damaged, and a later segment follows";
+            Err(Error::corruption(name, file_offset, what))
+        }
+        _ => Ok(()),
     }
 }
 
 /// Cuts what is behind the last good record, after setting torn bytes aside.
-/// Also makes the good part durable: it is about to be shown to readers.
+/// Also makes the good part durable: it is about to be shown to readers, and
+/// to get the name of a sealed segment.
 fn cut_tail(fs: &dyn Fs, name: &str, id: u64, reader: &LogReader) -> Result<Option<CutTail>> {
     let good = reader.good_file_bytes();
     let cut = match reader.tail() {
-        // Everything before an end mark was durable when it was written.
-        Some(Tail::EndMark) => return Ok(None),
         Some(Tail::Torn { .. }) => Some(set_aside(fs, name, id, good)?),
         _ => None,
     };
-    fs.truncate(name, good)?;
+    match fs.truncate(name, good) {
+        // The file was sealed, just not renamed yet: it is final and durable.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+        outcome => outcome?,
+    }
     Ok(cut)
 }
 

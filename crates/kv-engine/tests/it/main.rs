@@ -7,6 +7,8 @@ mod basics;
 mod concurrency;
 mod conditional;
 mod crash;
+mod damage;
+mod failing_disk;
 mod format;
 mod model;
 mod support;
