@@ -134,9 +134,7 @@ impl Shared {
             if expectation.read_at >= view.flushed_through {
                 continue;
             }
-            let found = view.get(&expectation.key, at, &self.counters)?;
-            let seen = found.filter(|entry| entry.kind == kv_core::Kind::Put);
-            if seen.map(|entry| entry.seqno) != expectation.seen {
+            if !view.is_unchanged(expectation, at, &self.counters)? {
                 self.counters.conflicts.fetch_add(1, Relaxed);
                 return Err(Error::Conflict);
             }
@@ -318,9 +316,6 @@ pub(crate) const MAX_FROZEN: usize = 3;
 /// between, counts as changed: the caller reads again.
 fn expectations_hold(view: &View, batch: &WriteBatch) -> bool {
     batch.expectations().iter().all(|expectation| {
-        view.flushed_through <= expectation.read_at
-            && view
-                .newest_in_memory(&expectation.key)
-                .is_none_or(|newest| newest <= expectation.read_at)
+        view.flushed_through <= expectation.read_at && !view.is_newer_in_memory(expectation)
     })
 }

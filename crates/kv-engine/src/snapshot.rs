@@ -92,6 +92,12 @@ impl UpdateView {
         self.at
     }
 
+    /// True if nothing has written the key of `expectation` since it was read:
+    /// what a commit would find, as of this view.
+    pub fn is_unchanged(&self, expectation: &Expectation) -> Result<bool> {
+        self.view.is_unchanged(expectation, self.at, &self.shared.counters)
+    }
+
     /// The live entries of `range`.
     pub fn scan(&self, range: KeyRange) -> Scan {
         Scan::new(Arc::clone(&self.view), self.at, range)

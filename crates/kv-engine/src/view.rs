@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kv_compaction::Version;
-use kv_core::{Cursor, FoundEntry, MergeCursor, Result, SeqNo};
+use kv_core::{Cursor, Expectation, FoundEntry, Kind, MergeCursor, Result, SeqNo};
 use kv_memtable::Memtable;
 use kv_sstable::{CursorPurpose, KeyHash};
 
@@ -74,8 +74,36 @@ impl View {
         result
     }
 
+    /// True if nothing has written the key of `expectation` since it was read,
+    /// up to `at`.
+    ///
+    /// Exact while the writes since then are in memory. Later a key that was
+    /// written and deleted again, and whose delete a compaction has dropped,
+    /// passes for one that was never there.
+    pub(crate) fn is_unchanged(
+        &self,
+        expectation: &Expectation,
+        at: SeqNo,
+        counters: &Counters,
+    ) -> Result<bool> {
+        if self.flushed_through <= expectation.read_at {
+            return Ok(!self.is_newer_in_memory(expectation));
+        }
+        let found = self.get(&expectation.key, at, counters)?;
+        if found.as_ref().is_some_and(|entry| entry.seqno > expectation.read_at) {
+            return Ok(false);
+        }
+        let seen = found.filter(|entry| entry.kind == Kind::Put).map(|entry| entry.seqno);
+        Ok(seen == expectation.seen)
+    }
+
+    /// True if memory holds a later write of the key of `expectation`.
+    pub(crate) fn is_newer_in_memory(&self, expectation: &Expectation) -> bool {
+        self.newest_in_memory(&expectation.key).is_some_and(|newest| newest > expectation.read_at)
+    }
+
     /// When `key` was last written, as far as memory knows; visible or not.
-    pub(crate) fn newest_in_memory(&self, key: &[u8]) -> Option<SeqNo> {
+    fn newest_in_memory(&self, key: &[u8]) -> Option<SeqNo> {
         self.active
             .newest_seqno(key)
             .or_else(|| self.frozen.iter().find_map(|frozen| frozen.memtable.newest_seqno(key)))

@@ -83,6 +83,25 @@ fn expectations_outlive_flush_and_compaction() {
 }
 
 #[test]
+fn a_key_that_came_and_went_has_changed() {
+    for flush in [false, true] {
+        let engine = open(&SimDisk::new(1), tiny());
+        let (_, unchanged) = engine.get_for_update(b"key").unwrap();
+        assert!(engine.view_for_update().is_unchanged(&unchanged).unwrap());
+        engine.put(b"key", b"1").unwrap();
+        engine.delete(b"key").unwrap();
+        if flush {
+            engine.flush().unwrap();
+        }
+        assert!(!engine.view_for_update().is_unchanged(&unchanged).unwrap(), "flushed: {flush}");
+        let mut batch = WriteBatch::new();
+        batch.put(b"result", b"").unwrap();
+        batch.expect(unchanged);
+        assert!(matches!(engine.write(batch, Durability::Sync), Err(Error::Conflict)));
+    }
+}
+
+#[test]
 fn two_conditional_batches_of_one_group_see_each_other() {
     let engine = open(&SimDisk::new(1), tiny());
     let (_, unchanged) = engine.get_for_update(b"slot").unwrap();

@@ -42,16 +42,16 @@ impl Reader for EngineView {
 
     fn get_for_update(&self, key: &[u8]) -> Result<(Option<Value>, Expectation)> {
         match self {
-            EngineView::Published(_) => Err(Error::InvalidArgument(
-                "a published view gives no expectations: take one for updates".to_owned(),
-            )),
+            EngineView::Published(_) => Err(no_expectations()),
             EngineView::Applied(view) => view.read(key),
         }
     }
 
     fn is_unchanged(&self, expectation: &Expectation) -> Result<bool> {
-        let (_, now) = self.get_for_update(&expectation.key)?;
-        Ok(now.seen == expectation.seen)
+        match self {
+            EngineView::Published(_) => Err(no_expectations()),
+            EngineView::Applied(view) => view.is_unchanged(expectation),
+        }
     }
 
     fn scan(
@@ -70,4 +70,8 @@ impl Reader for EngineView {
             Direction::Backward => Box::new(scan.reverse()),
         })
     }
+}
+
+fn no_expectations() -> Error {
+    Error::InvalidArgument("a published view gives no expectations: take one for updates".into())
 }
