@@ -1,5 +1,7 @@
 //! The codec alone: what the protocol adds to each command.
 
+#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
