@@ -24,13 +24,18 @@ impl Output {
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
         if self.json {
+            return self.data(record);
+        }
+        // Spaces at the end may belong to a key or a value.
+        writeln!(self.out, "{}", text(record).trim_end_matches('\n'))?;
+        Ok(())
+    }
+
+    /// Prints `record` as one line of JSON, and nothing as text.
+    pub(crate) fn data<T: Serialize>(&mut self, record: &T) -> Result<(), Failure> {
+        if self.json {
             serde_json::to_writer(&mut self.out, record).map_err(io::Error::from)?;
             self.out.write_all(b"\n")?;
-        } else {
-            let text = text(record);
-            if !text.is_empty() {
-                writeln!(self.out, "{}", text.trim_end())?;
-            }
         }
         Ok(())
     }

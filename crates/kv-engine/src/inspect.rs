@@ -126,6 +126,9 @@ fn check_segments(
     let mut sequence = Sequence::after(loaded.state.flushed_through);
     for (&id, name) in segments {
         let checked = check_segment(fs, id, name, last_used, &mut sequence);
+        if checked.is_err() {
+            sequence = Sequence::behind_damage();
+        }
         report.add(name.clone(), checked)?;
     }
     Ok(())

@@ -179,6 +179,11 @@ impl Sequence {
         Sequence { first_needed: flushed_through.plus(1), expected: None }
     }
 
+    /// Behind damage that is known: goes on wherever the next batch does.
+    pub(crate) fn behind_damage() -> Sequence {
+        Sequence { first_needed: SeqNo::MAX, expected: None }
+    }
+
     pub(crate) fn check(
         &mut self,
         batch: &DecodedBatch<'_>,

@@ -31,13 +31,19 @@ fn bytes(text: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) fn get(dir: &Path, key: &str, output: &mut Output) -> Result<Outcome, Failure> {
     let key = bytes(key)?;
     let engine = open(dir)?;
-    let value = engine.get(&key)?.map(|value| escape(&value));
-    let absent = value.is_none();
-    output.record(&Entry { key: escape(&key), value }, |entry| {
-        entry.value.clone().unwrap_or_default()
-    })?;
+    let entry = Entry { key: escape(&key), value: engine.get(&key)?.map(|value| escape(&value)) };
+    let outcome = match &entry.value {
+        Some(value) => {
+            output.record(&entry, |_| value.clone())?;
+            Outcome::Done
+        }
+        None => {
+            output.data(&entry)?;
+            Outcome::CheckFailed
+        }
+    };
     engine.close()?;
-    Ok(if absent { Outcome::CheckFailed } else { Outcome::Done })
+    Ok(outcome)
 }
 
 pub(crate) fn put(
@@ -50,7 +56,7 @@ pub(crate) fn put(
     kv_core::check_key(&key)?;
     let engine = Engine::open(dir, Options::default())?;
     let seqno = engine.put(&key, &value)?.0;
-    output.record(&Written { seqno }, |_| String::new())?;
+    output.data(&Written { seqno })?;
     engine.close()?;
     Ok(Outcome::Done)
 }
@@ -59,7 +65,7 @@ pub(crate) fn delete(dir: &Path, key: &str, output: &mut Output) -> Result<Outco
     let key = bytes(key)?;
     let engine = open(dir)?;
     let seqno = engine.delete(&key)?.0;
-    output.record(&Written { seqno }, |_| String::new())?;
+    output.data(&Written { seqno })?;
     engine.close()?;
     Ok(Outcome::Done)
 }

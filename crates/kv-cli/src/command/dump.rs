@@ -6,7 +6,7 @@ use kv_core::{Cursor, DecodedBatch, FileKind, Kind};
 use kv_engine::{Error, current_manifest, open_table_file, read_manifest_edits, segment_names};
 use kv_env::Env;
 use kv_sstable::CursorPurpose;
-use kv_wal::{LogReader, SegmentPosition, Tail};
+use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
 use serde::Serialize;
 
 use crate::escape::escape;
@@ -79,12 +79,21 @@ pub(crate) fn wal(path: &Path, output: &mut Output) -> Result<Outcome, Failure> 
     let (env, name) = locate(path)?;
     let names = match name {
         Some(name) => vec![name],
-        None => segment_names(&env)?,
+        None => oldest_first(&env, segment_names(&env)?),
     };
     for name in names {
         dump_segment(&env, &name, output)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Sorts segments by their ids; one whose header cannot be read comes last, so
+/// that all others are printed before it fails.
+fn oldest_first(env: &Env, mut names: Vec<String>) -> Vec<String> {
+    names.sort_by_cached_key(|name| {
+        read_header(&*env.fs, name, FileKind::Wal).map_or(u64::MAX, |header| header.file_id)
+    });
+    names
 }
 
 fn dump_segment(env: &Env, name: &str, output: &mut Output) -> Result<(), Failure> {

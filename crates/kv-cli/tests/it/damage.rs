@@ -1,0 +1,154 @@
+//! What goes wrong, as exit codes and sentences: damage, locks, missing files.
+
+use std::path::Path;
+
+use kv_engine::{Engine, Options};
+use serde_json::{Value, json};
+
+use crate::tool::{Tool, kv};
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[offset] ^= 0x10;
+    // Sealed files are read-only; rot does not ask.
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_sound_database_passes() {
+    let tool = Tool::with_fruit();
+    std::fs::write(tool.path().join("notes.txt"), "mine").unwrap();
+    let text = tool.run(&["verify", ".", "--deep"]).done();
+    assert!(text.contains("ok sst_000001.db: 4 items"), "{text}");
+    assert!(text.contains("foreign notes.txt: left alone"), "{text}");
+    assert!(text.ends_with(" files are sound\n"), "{text}");
+    let report = &tool.json(&["verify", "."])[0];
+    assert_eq!((&report["problems"], &report["foreign"]), (&json!([]), &json!(["notes.txt"])));
+}
+
+#[test]
+fn a_damaged_table_is_named_with_the_offset() {
+    let tool = Tool::with_fruit();
+    let table = tool.files("sst_", ".db").remove(0);
+    flip(&table, 100);
+    for arguments in [&["verify", "."][..], &["verify", ".", "--deep"]] {
+        let run = tool.run(arguments);
+        assert_eq!((run.code, run.err.as_str()), (1, ""), "{}", run.out);
+        assert!(run.out.contains("PROBLEM sst_000001.db: corruption in"), "{}", run.out);
+        assert!(run.out.contains("at offset 80"), "{}", run.out);
+        assert!(run.out.contains("1 problems; restore the files"), "{}", run.out);
+    }
+    let run = tool.run(&["--json", "verify", "."]);
+    let problem = &run.json()[0]["problems"][0];
+    assert_eq!((run.code, &problem["file"]), (1, &json!("sst_000001.db")));
+    assert!(problem["what"].as_str().unwrap().contains("at offset 80"), "{problem}");
+    // Reads of the damaged block say so, those of memory go on.
+    let complaint = tool.run(&["get", ".", "banana"]).failed(4);
+    assert!(complaint.starts_with("kv: corruption in sst_000001.db at offset 80"), "{complaint}");
+    assert_eq!(tool.run(&["get", ".", "apple"]).done(), "green\n");
+    let complaint = tool.run(&["dump-table", "sst_000001.db"]);
+    assert_eq!(complaint.code, 4, "{complaint:?}");
+    assert!(complaint.out.contains("4 entries"), "what is intact comes first: {complaint:?}");
+}
+
+#[test]
+fn damage_that_prevents_opening_is_exit_code_4_everywhere() {
+    let tool = Tool::with_fruit();
+    flip(&tool.files("MANIFEST_", "").remove(0), 4096 + 40);
+    for command in ["scan", "stats", "levels", "flush", "compact", "verify", "dump-manifest"] {
+        let run = tool.run(&[command, "."]);
+        assert_eq!((run.code, run.out.as_str()), (4, ""), "{command}: {}", run.err);
+        assert!(run.err.contains("corruption in MANIFEST_"), "{command}: {}", run.err);
+    }
+    for arguments in [&["get", ".", "a"][..], &["put", ".", "a", "b"], &["del", ".", "a"]] {
+        assert!(tool.run(arguments).failed(4).contains("MANIFEST_"), "{arguments:?}");
+    }
+    let complaint = tool.run(&["--json", "scan", "."]).failed(4);
+    let report: Value = serde_json::from_str(&complaint).unwrap();
+    assert_eq!(report["error"], json!("corruption"));
+    assert!(report["message"].as_str().unwrap().contains("at offset 4112"), "{report}");
+}
+
+#[test]
+fn a_missing_table_and_a_damaged_log_are_problems() {
+    let tool = Tool::with_fruit();
+    std::fs::remove_file(tool.files("sst_", ".db").remove(0)).unwrap();
+    let log = tool
+        .files("wal", ".log")
+        .into_iter()
+        .find(|path| tool.run(&["dump-wal", &name(path)]).done().contains("apple"));
+    let log = log.expect("a segment has the change");
+    flip(&log, 4096 + 30);
+    let run = tool.run(&["verify", "."]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.out.contains("PROBLEM sst_000001.db"), "{}", run.out);
+    assert!(run.out.contains(&format!("corruption in {} at offset 4112", name(&log))), "{run:?}");
+    assert!(run.out.contains("2 problems"), "{}", run.out);
+    let dump = tool.run(&["dump-wal", &name(&log)]);
+    assert_eq!(dump.code, 4, "{dump:?}");
+}
+
+#[test]
+fn an_open_database_is_refused_with_the_holder() {
+    let tool = Tool::with_fruit();
+    let engine = Engine::open(tool.path(), Options::default()).unwrap();
+    let holder = format!("is already open in process {}", std::process::id());
+    for command in ["scan", "stats", "levels", "flush", "compact", "verify"] {
+        let complaint = tool.run(&[command, "."]).failed(3);
+        assert!(complaint.contains(&holder), "{command}: {complaint}");
+    }
+    let complaint = tool.run(&["--json", "put", ".", "a", "b"]).failed(3);
+    let report: Value = serde_json::from_str(&complaint).unwrap();
+    assert_eq!(report["error"], json!("input_output"));
+    assert!(report["message"].as_str().unwrap().contains(&holder), "{report}");
+    engine.put(b"still", b"writable").unwrap();
+}
+
+#[test]
+fn a_directory_without_a_database_stays_empty() {
+    let tool = Tool::new();
+    for command in ["scan", "stats", "levels", "flush", "compact"] {
+        let complaint = tool.run(&[command, "."]).failed(3);
+        assert!(complaint.contains("there is no database here"), "{command}: {complaint}");
+    }
+    for command in ["verify", "dump-manifest"] {
+        let complaint = tool.run(&[command, "."]).failed(2);
+        assert!(complaint.contains("no database"), "{command}: {complaint}");
+    }
+    tool.run(&["get", ".", "a"]).failed(3);
+    tool.run(&["del", ".", "a"]).failed(3);
+    assert_eq!(tool.files("", ""), Vec::<std::path::PathBuf>::new());
+    let complaint = kv(&["scan", "/nowhere/at/all"]).failed(3);
+    assert!(complaint.contains("/nowhere/at/all: No such file"), "{complaint}");
+}
+
+#[test]
+fn usage_is_exit_code_2() {
+    let tool = Tool::with_fruit();
+    for arguments in [
+        &[][..],
+        &["unknown"],
+        &["get", "."],
+        &["get", ".", "a\\x0"],
+        &["put", ".", "a", "\\"],
+        &["scan", ".", "--prefix", "a", "--from", "b"],
+        &["scan", ".", "--limit", "many"],
+        &["dump-table", "."],
+        &["dump-wal", ".."],
+    ] {
+        let run = tool.run(arguments);
+        if arguments == ["dump-wal", ".."] {
+            assert_eq!((run.code, run.out.as_str()), (0, ""), "no segments, nothing to print");
+        } else {
+            assert!(!run.failed(2).is_empty(), "{arguments:?}");
+        }
+    }
+    let long = "k".repeat(65_537);
+    let complaint = tool.run(&["put", ".", &long, "v"]).failed(2);
+    assert!(complaint.contains("over the limit"), "{complaint}");
+}
