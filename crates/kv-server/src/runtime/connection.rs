@@ -9,20 +9,20 @@
 //! it is bounded by one run. Nothing is kept for a client beyond its buffers,
 //! and those are reserved from the budget of all clients once they grow.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::clients::{Client, Phase, Stop};
 use super::counters::add;
-use super::memory::{Held, Reservation};
+use super::memory::Held;
 use super::output::Output;
 use super::run::{Run, RunEnd};
 use super::server::Server;
+use super::wire::{ClientWire, Ended};
 use crate::command::Session;
 use crate::config::Config;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits};
@@ -50,31 +50,8 @@ const MAX_UNAUTHENTICATED_BYTES: u64 = 1 << 20;
 /// line may take its time for a large value, one that drips bytes may not.
 const PROGRESS_BYTES: usize = 64 << 10;
 
-/// How long a connection is kept open behind its last error.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// How long a client that sent a wrong password waits for the answer.
 const AUTH_FAILURE_DELAY: Duration = Duration::from_millis(250);
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// The client or the server had it so, or the socket failed.
-    Closed,
-    /// The client broke the protocol; it has been told, if it could be.
-    Protocol(ProtocolError),
-    /// The replies are over their limit, or no memory is left for them.
-    OutputLimit,
-    /// No memory is left for clients.
-    MemoryLimit,
-}
-
-/// A socket that fails is as good as closed: there is nobody to tell.
-impl From<io::Error> for Ended {
-    fn from(_: io::Error) -> Ended {
-        Ended::Closed
-    }
-}
 
 /// Serves one client until it or the server has enough.
 pub(crate) async fn serve(
@@ -86,13 +63,7 @@ pub(crate) async fn serve(
     let limits = limits(&server.config(), session.authenticated);
     let mut connection = Connection {
         decoder: RequestDecoder::new(limits),
-        wire: ClientWire {
-            stream,
-            client,
-            reservation: Reservation::new(Arc::clone(&server.memory)),
-            held: Held::default(),
-            server,
-        },
+        wire: ClientWire::new(stream, client, server),
         session,
         input: Vec::new(),
         output: Output::default(),
@@ -116,71 +87,6 @@ struct Connection {
     unauthenticated_bytes: u64,
     /// The unfinished request in the buffer is known to the watchdog.
     is_transfer_noted: bool,
-}
-
-/// The socket, with what others may know about it.
-pub(crate) struct ClientWire {
-    stream: TcpStream,
-    pub(crate) client: Arc<Client>,
-    pub(crate) server: Arc<Server>,
-    reservation: Reservation,
-    held: Held,
-}
-
-impl ClientWire {
-    /// Sends all replies.
-    pub(crate) async fn send(&mut self, output: &mut Output) -> Result<(), Ended> {
-        if output.is_empty() {
-            return Ok(());
-        }
-        let bytes = output.len();
-        let held = Held { output: output.held_bytes(), ..self.held };
-        if !self.hold(held) {
-            return Err(Ended::OutputLimit);
-        }
-        let ClientWire { stream, client, server, .. } = self;
-        client.output_bytes.store(bytes, Relaxed);
-        client.note(Phase::Transfer, server.clock.uptime_ms());
-        let on_progress = |sent: usize| {
-            if sent < bytes {
-                client.note(Phase::Transfer, server.clock.uptime_ms());
-            }
-        };
-        tokio::select! {
-            biased;
-            sent = output.send(stream, on_progress) => sent?,
-            () = client.stopped(Stop::Now) => return Err(Ended::Closed),
-        }
-        client.output_bytes.store(0, Relaxed);
-        add(&server.counters.bytes_out, bytes as u64);
-        Ok(())
-    }
-
-    /// Reserves what this connection holds; false if that is too much.
-    fn hold(&mut self, held: Held) -> bool {
-        self.held = held;
-        self.reservation.adjust(held, self.server.config().client_memory_limit)
-    }
-}
-
-impl ClientWire {
-    /// Takes what the client is still sending and throws it away, for a
-    /// moment: a socket closed with unread bytes would take the last reply
-    /// back before the client has seen it.
-    async fn linger(&mut self) {
-        let stream = &mut self.stream;
-        let mut scrap = [0; 4 << 10];
-        let discard = async {
-            stream.shutdown().await?;
-            while stream.read(&mut scrap).await? > 0 {}
-            io::Result::Ok(())
-        };
-        tokio::select! {
-            // However it ends, the connection is closed next.
-            _ = tokio::time::timeout(LINGER, discard) => {}
-            () = self.client.stopped(Stop::AfterRun) => {}
-        }
-    }
 }
 
 impl Connection {
@@ -292,7 +198,7 @@ impl Connection {
     async fn say_farewell(&mut self, ended: Ended) {
         // Nothing more is executed: the last reply needs the memory.
         self.input = Vec::new();
-        self.wire.held = Held::default();
+        self.wire.hold(Held::default());
         let counters = &self.wire.server.counters;
         let text = match &ended {
             Ended::Protocol(ProtocolError::CrossProtocol) => None,

@@ -1,6 +1,6 @@
 //! The running server: sockets, runs, clients, background tasks.
 //!
-//! The path of a request: [`listener`] takes the connection in, `connection`
+//! The path of a request: `listener` takes the connection in, `connection`
 //! collects requests, `run` executes them on a `view` of the engine and
 //! commits, `output` carries the replies back.
 
@@ -23,6 +23,7 @@ mod start;
 mod sweep;
 mod view;
 mod watchdog;
+mod wire;
 
 pub use error::StartError;
 pub use start::RunningServer;

@@ -22,12 +22,12 @@ use kv_core::{Error, Result, SeqNo, WriteBatch};
 use tokio::sync::oneshot;
 
 use super::clock::wall_ms;
-use super::connection::{ClientWire, Ended};
 use super::counters::add;
 use super::jobs;
 use super::output::Output;
 use super::server::Server;
 use super::view::EngineView;
+use super::wire::{ClientWire, Ended};
 use crate::command::{
     Access, DataContext, Job, Outcome, Requirement, RunContext, Session, command_name, execute,
 };
