@@ -10,11 +10,16 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use kv_engine::{Engine, Env, Error, Options, verify_directory};
+use kv_engine::{Engine, Env, Error, FlushSize, Options, verify_directory};
 use tempfile::TempDir;
 
+/// Small segments: a new one is filled with zeros.
+fn creating() -> Options {
+    Options { memtable_flush_size: FlushSize::Entries(100), ..Options::default() }
+}
+
 fn existing_only() -> Options {
-    Options { create_if_missing: false, ..Options::default() }
+    Options { create_if_missing: false, ..creating() }
 }
 
 /// The error of opening `path`, which must be refused.
@@ -38,7 +43,7 @@ fn listing(path: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
 /// A database that was closed, with a log and a table.
 fn database() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::open(directory.path(), Options::default()).unwrap();
+    let engine = Engine::open(directory.path(), creating()).unwrap();
     engine.put(b"apple", b"red").unwrap();
     engine.flush().unwrap();
     engine.put(b"banana", b"yellow").unwrap();
@@ -56,7 +61,7 @@ fn a_file_in_place_of_the_directory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
     fs::write(&path, "precious").unwrap();
-    for options in [Options::default(), existing_only()] {
+    for options in [creating(), existing_only()] {
         for path in [path.clone(), path.join("below")] {
             let message = refusal(&path, options.clone()).to_string();
             assert!(message.contains("data") && message.contains("Not a directory"), "{message}");
@@ -72,7 +77,7 @@ fn a_missing_directory_is_not_made_unless_asked_for() {
     let error = refusal(&path, existing_only());
     assert!(error.is_not_found() && error.to_string().contains("data"), "{error}");
     assert!(!path.exists());
-    Engine::open(&path, Options::default()).unwrap();
+    Engine::open(&path, creating()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
@@ -100,7 +105,7 @@ fn a_directory_that_cannot_be_written() {
         return mode(0o700).unwrap();
     }
     let before = listing(directory.path());
-    let message = refusal(directory.path(), Options::default()).to_string();
+    let message = refusal(directory.path(), creating()).to_string();
     assert!(message.contains("write to directory"), "{message}");
     assert_eq!(listing(directory.path()), before);
     mode(0o700).unwrap();
@@ -111,10 +116,10 @@ fn a_directory_that_is_open_already() {
     let directory = database();
     let link = directory.path().with_extension("link");
     symlink(directory.path(), &link).unwrap();
-    let engine = Engine::open(directory.path(), Options::default()).unwrap();
+    let engine = Engine::open(directory.path(), creating()).unwrap();
     // By its own path, and by another one that leads to it.
     for path in [directory.path(), &link, &directory.path().join(".")] {
-        let error = refusal(path, Options::default());
+        let error = refusal(path, creating());
         let pid = std::process::id();
         assert!(
             matches!(error, Error::Locked { holder_pid: Some(holder), .. } if holder == pid),
@@ -124,7 +129,7 @@ fn a_directory_that_is_open_already() {
     }
     assert_eq!(engine.get(b"apple").unwrap().unwrap(), b"red", "the holder is not disturbed");
     engine.close().unwrap();
-    Engine::open(&link, Options::default()).unwrap();
+    Engine::open(&link, creating()).unwrap();
     fs::remove_file(link).unwrap();
 }
 
@@ -155,7 +160,7 @@ fn what_is_no_file_under_a_name_of_ours_is_refused() {
                 let _ = fs::remove_file(&path);
                 plant(kind, &path, &precious);
                 let before = listing(directory);
-                let message = refusal(directory, Options::default()).to_string();
+                let message = refusal(directory, creating()).to_string();
                 assert!(message.contains(name), "{kind}: {message}");
                 assert!(message.contains("move it away"), "{kind}: {message}");
                 assert_eq!(listing(directory), before, "{kind} called {name}");
@@ -175,7 +180,7 @@ fn a_link_in_place_of_a_table_is_refused() {
     fs::remove_file(&path).unwrap();
     symlink(&moved, &path).unwrap();
     let before = listing(directory.path());
-    let message = refusal(directory.path(), Options::default()).to_string();
+    let message = refusal(directory.path(), creating()).to_string();
     assert!(message.contains(&name), "{message}");
     assert_eq!(listing(directory.path()), before);
 }
@@ -191,7 +196,7 @@ fn a_lock_that_is_no_file_is_refused() {
         fs::remove_file(&path).unwrap();
         plant(kind, &path, &precious);
         let before = listing(directory.path());
-        let message = refusal(directory.path(), Options::default()).to_string();
+        let message = refusal(directory.path(), creating()).to_string();
         assert!(message.contains("LOCK"), "{kind}: {message}");
         assert_eq!(listing(directory.path()), before, "{kind}");
     }

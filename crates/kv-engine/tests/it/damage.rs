@@ -56,6 +56,8 @@ struct Census {
     refused: usize,
     reported: usize,
     lost: usize,
+    /// The most batches that one of them took.
+    longest_loss: usize,
 }
 
 impl Census {
@@ -64,7 +66,10 @@ impl Census {
             Outcome::Identical => &mut self.identical,
             Outcome::Refused(_) => &mut self.refused,
             Outcome::Reported(_) => &mut self.reported,
-            Outcome::Lost { .. } => &mut self.lost,
+            Outcome::Lost { batches, .. } => {
+                self.longest_loss = self.longest_loss.max(*batches);
+                &mut self.lost
+            }
         } += 1;
     }
 }
@@ -269,15 +274,10 @@ fn used_bytes(bytes: &[u8]) -> usize {
 /// Where a file is worth hurting: all of it, but of long runs of zeros a part.
 fn interesting(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let used = used_bytes(bytes);
-    let is_dense = move |offset: &usize| {
-        let in_header_padding = bytes_is_log(used) && (100..LOG_HEADER_BYTES).contains(offset);
-        (*offset < used + 64 && !in_header_padding) || offset % 509 == 0
-    };
-    (0..bytes.len()).filter(is_dense)
-}
-
-fn bytes_is_log(used: usize) -> bool {
-    used > LOG_HEADER_BYTES
+    let padding = if used > LOG_HEADER_BYTES { 100..LOG_HEADER_BYTES } else { 0..0 };
+    (0..bytes.len()).filter(move |offset| {
+        (*offset < used + 64 && !padding.contains(offset)) || offset.is_multiple_of(509)
+    })
 }
 
 #[test]
@@ -406,10 +406,11 @@ fn every_flipped_bit_of_the_active_segment_is_harmless_or_refused() {
 fn a_last_record_that_looks_torn_is_the_only_one_at_risk() {
     let value = [0; 150];
     let specimen = Specimen::new(3, &value);
-    let census = flip_all(&specimen, "wal.log", true);
-    let last_record_bits = 8 * (20 + 13 + 3 + 7 + 2 + value.len());
+    let census = flip_all(&specimen, "wal.log", false);
+    // One bit of each byte is tried.
+    let last_record_bits = 20 + 13 + 3 + 7 + 2 + value.len();
     assert!(census.lost > 0 && census.lost <= last_record_bits, "{census:?}");
-    assert_eq!(census.reported, 0, "{census:?}");
+    assert_eq!((census.reported, census.longest_loss), (0, 1), "{census:?}");
 }
 
 #[test]
@@ -437,4 +438,36 @@ fn every_flipped_byte_of_a_table_is_refused_or_reported() {
         assert_eq!((census.lost, census.identical), (0, 0), "{census:?}");
         assert!(census.refused > 100 && census.reported > 100, "{census:?}");
     }
+}
+
+/// The other thing that cannot be decided yet: one bit, the type of a record, at
+/// four of 64 places of its header in a line. Without it the end of that line is
+/// zero, and the way to the records behind is lost with the header. What is cut
+/// off is set aside, so it can be brought back by hand.
+#[test]
+fn rot_of_a_records_type_passes_for_a_tear_at_few_places_at_most() {
+    let mut cut = 0;
+    for len in 0..64 {
+        let disk = SimDisk::new(11);
+        let engine = open(&disk, options());
+        let first = vec![b'x'; len];
+        for (key, value) in [("a", &first[..]), ("b", b"second"), ("c", b"third")] {
+            engine.put(key.as_bytes(), value).unwrap();
+        }
+        let image = disk.crash(CrashChoice::All);
+        let second = LOG_HEADER_BYTES + STAMP_BYTES + 20 + 13 + 5 + len;
+        image.corrupt("wal.log", second as u64 + 12, 1);
+        let bytes = image.read_file("wal.log").unwrap();
+        match Engine::open_in(image.env(), options()) {
+            Ok(engine) => {
+                let report = engine.recovery_report();
+                let torn = report.segments[0].cut.as_ref().expect("a cut is reported");
+                let kept = image.read_file(torn.kept_as.as_deref().unwrap()).unwrap();
+                assert_eq!(kept, bytes[second..used_bytes(&bytes)], "length {len}");
+                cut += 1;
+            }
+            Err(error) => assert_eq!(named_file(&error, "rot"), "wal.log"),
+        }
+    }
+    assert!(cut <= 4, "{cut}");
 }

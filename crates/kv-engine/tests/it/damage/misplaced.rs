@@ -154,7 +154,7 @@ fn a_table_of_another_time_is_refused() {
     };
     let (disk, other) = (future(b"a"), future(b"b"));
     let names: Vec<String> = disk.fs().list().unwrap().into_iter().map(|it| it.name).collect();
-    let newest = names.iter().filter(|name| name.starts_with("sst_")).next_back().unwrap();
+    let newest = names.iter().rfind(|name| name.starts_with("sst_")).unwrap();
     let copy = other.read_file(newest).expect("both have a table of that name");
     assert_eq!(copy.len(), disk.read_file(newest).unwrap().len());
     disk.write_file(newest, &copy);
