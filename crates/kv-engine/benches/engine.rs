@@ -1,5 +1,7 @@
 //! Single calls of the engine, one thread: what a caller pays besides the disk.
 
+#![allow(missing_docs, reason = "the macros of criterion make a public function")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use kv_engine::{Durability, Engine, KeyRange, Options, WriteBatch};
 

@@ -1,8 +1,9 @@
 //! What a record that fails its check means: a torn write or rot.
 //!
 //! A power cut may take away any part of what was not synced, and leaves what
-//! was there before: zeros in the prewritten part of the file. The log is then cut before the first record that was hit, and
-//! nobody who was promised durability misses anything. Damage to anything else
+//! was there before: zeros in the prewritten part of the file. The log is then
+//! cut before the first record that was hit, and nobody who was promised
+//! durability misses anything. Damage to anything else
 //! must be reported, for cutting there would lose acknowledged writes in
 //! silence. The decision, for the first bad record of the newest segment:
 //!
@@ -19,8 +20,8 @@
 //! with nothing written since, and there only if zeros stand where a tear leaves
 //! them or the file was not prewritten.
 //!
-//! Carriers are looked for at the starts of frames, at the places that valid
-//! headers and stamps point to, and in the last bytes of the file, where a
+//! Carriers are looked for at the starts of frames, at the places that headers
+//! and valid stamps point to, and in the last bytes of the file, where a
 //! finished log has its end mark; never by searching: a payload may hold
 //! anything, even a copy of a log.
 
@@ -97,7 +98,8 @@ impl Suspect<'_> {
         {
             return Some(lsn.file_offset());
         }
-        let mut next = self.header.map(|header| header.end(self.start));
+        let claimed = Some(self.claimed_end()).filter(|&lsn| self.header_at(lsn).is_some());
+        let mut next = self.header.map(|header| header.end(self.start)).or(claimed);
         let first_frame = self.start.frame();
         let frames = (self.bytes.len() as u64).div_ceil(FRAME_BYTES);
         for frame in first_frame..first_frame + frames {
@@ -156,6 +158,14 @@ impl Suspect<'_> {
         self.header_at(lsn).filter(RecordHeader::is_end_mark).map(|mark| (lsn, mark))
     }
 
+    /// Where the bad record ends by the length in its header, which may fail
+    /// its check: a guess, but what stands there proves itself or nothing.
+    fn claimed_end(&self) -> Lsn {
+        let [_, _, _, _, a, b, c, d, ..] = self.header_bytes_at(self.start);
+        let len = u32::from_le_bytes([a, b, c, d]);
+        self.start.plus(RECORD_HEADER_BYTES + len as usize)
+    }
+
     fn stamp(&self, frame: u64) -> Option<FrameStamp> {
         let offset = frame_offset(frame);
         let bytes: [u8; STAMP_BYTES as usize] = self.copy_at(offset);
@@ -163,6 +173,10 @@ impl Suspect<'_> {
     }
 
     fn header_at(&self, lsn: Lsn) -> Option<RecordHeader> {
+        RecordHeader::decode(lsn, self.seed, &self.header_bytes_at(lsn))
+    }
+
+    fn header_bytes_at(&self, lsn: Lsn) -> [u8; RECORD_HEADER_BYTES] {
         let in_frame = (FRAME_DATA_BYTES - lsn.offset_in_frame()) as usize;
         let mut bytes: [u8; RECORD_HEADER_BYTES] = self.copy_at(lsn.file_offset());
         if let Some(behind) = bytes.get_mut(in_frame..) {
@@ -170,7 +184,7 @@ impl Suspect<'_> {
             let len = behind.len();
             behind.copy_from_slice(&next[..len]);
         }
-        RecordHeader::decode(lsn, self.seed, &bytes)
+        bytes
     }
 
     fn copy_at<const N: usize>(&self, offset: u64) -> [u8; N] {
