@@ -1,6 +1,7 @@
 //! Inserts, gets and scans of 400,000 entries of 20-byte keys and 100-byte
 //! values, beside the same work on crossbeam's skip map. Figures are per entry:
 //! read the throughput line.
+#![allow(missing_docs, reason = "criterion's macros make functions without them")]
 
 use std::cmp::Reverse;
 use std::hint::black_box;

@@ -92,7 +92,14 @@ impl Tree {
 
     /// The last key.
     pub(crate) fn last(&self) -> Option<Position> {
-        self.last_of(Target::Last)
+        loop {
+            let Some(Landing::Leaf { id, leaf, seen }) = self.try_descend(Target::Last) else {
+                continue;
+            };
+            if let Some(found) = self.position_before(id, leaf, seen, leaf.keys.shape().count) {
+                return found;
+            }
+        }
     }
 
     /// The first key that is not below `key`.
@@ -102,7 +109,24 @@ impl Tree {
 
     /// The last key below `key`.
     pub(crate) fn before(&self, key: &[u8]) -> Option<Position> {
-        self.last_of(Target::Before(key))
+        loop {
+            match self.descend(Target::Before(key)) {
+                Landing::Leaf { id, leaf, seen } => {
+                    let slot = self.search(leaf, key).slot;
+                    if let Some(found) = self.position_before(id, leaf, seen, slot) {
+                        return found;
+                    }
+                }
+                Landing::BelowAll => return None,
+                Landing::AboveAll => {
+                    // As in `first_from`: the last key may be a new one.
+                    let last = self.last();
+                    if last.is_none_or(|last| self.arena.key(last.key) < key) {
+                        return last;
+                    }
+                }
+            }
+        }
     }
 
     /// The key behind `position`.
@@ -219,8 +243,16 @@ impl Tree {
         loop {
             let (id, leaf, seen) = match self.descend(Target::Of(key)) {
                 Landing::Leaf { id, leaf, seen } => (id, leaf, seen),
-                Landing::BelowAll => return self.first(),
                 Landing::AboveAll => return None,
+                Landing::BelowAll => {
+                    // The first key may be a new one, even below `key`; then the
+                    // prefix is shorter by now and the next descent finds a leaf.
+                    let first = self.first();
+                    if first.is_none_or(|first| self.arena.key(first.key) >= key) {
+                        return first;
+                    }
+                    continue;
+                }
             };
             let slot = choose(self.search(leaf, key));
             let found = (slot < leaf.keys.shape().count).then(|| leaf.keys.key(slot));
@@ -234,23 +266,22 @@ impl Tree {
         }
     }
 
-    fn last_of(&self, target: Target<'_>) -> Option<Position> {
-        loop {
-            let (id, leaf, seen) = match self.descend(target) {
-                Landing::Leaf { id, leaf, seen } => (id, leaf, seen),
-                Landing::BelowAll => return None,
-                Landing::AboveAll => return self.last(),
-            };
-            let end = match target {
-                Target::Of(key) | Target::Before(key) => self.search(leaf, key).slot,
-                Target::Last => leaf.keys.shape().count,
-            };
-            let slot = end.checked_sub(1);
-            let key = slot.map(|slot| leaf.keys.key(slot));
-            if leaf.keys.is_still(seen) {
-                return Some(Position { key: key?, leaf: id, slot: slot?, seen });
-            }
-        }
+    /// The position before `slot`, if there is one; `None` if the writer came
+    /// in between.
+    fn position_before(
+        &self,
+        id: u32,
+        leaf: &Leaf,
+        seen: SeenVersion,
+        slot: usize,
+    ) -> Option<Option<Position>> {
+        let found = slot.checked_sub(1).map(|slot| (slot, leaf.keys.key(slot)));
+        leaf.keys.is_still(seen).then_some(found.map(|(slot, key)| Position {
+            key,
+            leaf: id,
+            slot,
+            seen,
+        }))
     }
 
     /// The first key of a leaf; only the first leaf of an empty tree has none.

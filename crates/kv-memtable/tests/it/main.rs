@@ -3,6 +3,7 @@
 
 mod concurrent;
 mod families;
+#[cfg(not(miri))]
 #[allow(dead_code, reason = "the model runs part of the source that it compiles")]
 mod loom_model;
 mod memory;

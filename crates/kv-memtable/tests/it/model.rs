@@ -9,6 +9,8 @@ use kv_memtable::{ArenaPool, Memtable, MemtableCursor, MemtableWriter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+const MOST_STEPS: usize = if cfg!(miri) { 200 } else { 800 };
+
 type Model = BTreeMap<(Vec<u8>, Reverse<u64>), (Kind, Vec<u8>)>;
 
 /// Keys that tie in their first bytes, differ in length only, or are empty.
@@ -156,10 +158,10 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 64 }))]
 
     #[test]
-    fn behaves_like_an_ordered_map(steps in vec(any_step(), 0..800)) {
+    fn behaves_like_an_ordered_map(steps in vec(any_step(), 0..MOST_STEPS)) {
         let mut pair = Pair::new();
         for step in steps {
             pair.run(step);
