@@ -131,7 +131,7 @@ impl Options {
         if self.compaction_sstable_threshold < 2 {
             return refuse("compaction_sstable_threshold must be at least 2");
         }
-        Ok(())
+        self.table.validate()
     }
 
     /// The compaction policy these options ask for.

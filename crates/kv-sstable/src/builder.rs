@@ -61,7 +61,7 @@ impl TableBuilder {
         header: FileHeader,
         options: TableOptions,
     ) -> Result<TableBuilder> {
-        options.check()?;
+        options.validate()?;
         if header.kind != FileKind::Table {
             return Err(Error::InvalidArgument("the header is not that of a table".into()));
         }

@@ -54,7 +54,8 @@ impl Default for TableOptions {
 }
 
 impl TableOptions {
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Fails with `InvalidArgument` if an option is outside its range.
+    pub fn validate(&self) -> Result<()> {
         let complain = |what: String| Err(Error::InvalidArgument(what));
         if !(1..=MAX_BLOCK_BYTES).contains(&self.block_bytes) {
             return complain(format!(

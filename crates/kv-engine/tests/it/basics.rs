@@ -2,7 +2,7 @@
 
 use kv_engine::{
     Durability, Engine, Error, FlushSize, KeyRange, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
-    WriteBatch,
+    TableOptions, WriteBatch,
 };
 use kv_env::SimDisk;
 
@@ -189,6 +189,8 @@ fn options_out_of_range_are_named() {
         refuse(Options { compaction_sstable_threshold: 1, ..tiny() }),
         "compaction_sstable_threshold must be at least 2"
     );
+    let table = TableOptions { restart_interval: 0, ..TableOptions::default() };
+    assert_eq!(refuse(Options { table, ..tiny() }), "restart_interval is 0, set it to 1 to 255");
 }
 
 #[test]
