@@ -94,6 +94,7 @@ fn requests_as_clients_write_them() {
 fn inline_requests_are_unquoted() {
     check(b"SET key 'a value'\r\n", expect!["[SET] [key] [a value]"]);
     check(b"  SET\tkey  \"\\x41\\n\\\"\\q\" \r\n", expect![[r#"[SET] [key] [A\n\"q]"#]]);
+    check(b"ECHO \"\\a\\b\\n\\r\\t\"\r\n", expect![[r"[ECHO] [\x07\x08\n\r\t]"]]);
     check(b"SET '' \"\" 'it\\'s'\r\n", expect![[r"[SET] [] [] [it\'s]"]]);
     check(b"SET a\"b c\" d\r\n", expect!["[SET] [ab c] [d]"]);
     check(b"SET \"\\xg1\\x4\"\r\n", expect!["[SET] [xg1x4]"]);
