@@ -28,8 +28,16 @@
 //! # Ok::<(), kv_core::Error>(())
 //! ```
 //!
-//! Invariants: sequence numbers rise with every insert; the visible number
-//! only rises; an entry never changes once inserted.
+//! # Invariants
+//!
+//! * Sequence numbers rise with every insert; the visible number only rises.
+//! * What was inserted never changes and stays until the table is dropped; a
+//!   pinned value keeps its own memory longer.
+//! * A read that starts after an insert has returned sees it, if it asks for its
+//!   number. Cursors stay in order and miss nothing of that kind, whatever the
+//!   writer does meanwhile.
+//! * Readers write nothing that the writer or other readers wait for.
+//! * All `unsafe` is in `arena.rs`.
 
 mod arena;
 mod cursor;
@@ -50,3 +58,8 @@ pub use cursor::MemtableCursor;
 pub use memtable::{Memtable, MemtableWriter};
 pub use pool::ArenaPool;
 pub use visible_cursor::VisibleCursor;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -157,15 +157,38 @@ impl Pair {
     }
 }
 
+/// The newest version of each key up to `at`, walked from both ends.
+fn check_state(table: &Arc<Memtable>, model: &Model, at: u64) {
+    let mut expected: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for (key, Reverse(seqno)) in model.keys().filter(|(_, Reverse(seqno))| *seqno <= at) {
+        expected.entry(key).or_insert(*seqno);
+    }
+    let mut cursor = table.visible_cursor(SeqNo(at));
+    cursor.seek_to_first().unwrap();
+    for (key, seqno) in &expected {
+        assert_eq!((cursor.key(), cursor.seqno().0), (*key, *seqno));
+        cursor.next().unwrap();
+    }
+    assert!(!cursor.valid());
+    cursor.seek_to_last().unwrap();
+    for (key, seqno) in expected.iter().rev() {
+        assert_eq!((cursor.key(), cursor.seqno().0), (*key, *seqno));
+        cursor.prev().unwrap();
+    }
+    assert!(!cursor.valid());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 64 }))]
 
     #[test]
-    fn behaves_like_an_ordered_map(steps in vec(any_step(), 0..MOST_STEPS)) {
+    fn behaves_like_an_ordered_map(steps in vec(any_step(), 0..MOST_STEPS), at in any::<u64>()) {
         let mut pair = Pair::new();
         for step in steps {
             pair.run(step);
         }
+        check_state(&pair.table, &pair.model, at % (pair.seqno + 1));
+        check_state(&pair.table, &pair.model, pair.seqno);
         prop_assert_eq!(pair.table.entries(), pair.seqno);
         prop_assert_eq!(pair.table.last_seqno(), SeqNo(pair.seqno));
     }
