@@ -66,6 +66,11 @@ impl Output {
         self.bytes.capacity()
     }
 
+    /// Bytes that were copied for these replies: all but the large values.
+    pub(crate) fn copied_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Bytes to send.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.value_bytes

@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
                 }
                 continue;
             };
-            if self.output.len() as u64 > self.server.config().client_output_limit {
+            if self.output.copied_bytes() as u64 > self.server.config().client_output_limit {
                 return Err(Ended::OutputLimit);
             }
             circumstances = match part_end {

@@ -189,6 +189,19 @@ fn replies_over_the_limit_end_their_connection() {
 }
 
 #[test]
+fn a_value_over_the_limit_is_sent_from_where_it_lies() {
+    let server = TestServer::with(|config| config.client_output_limit = 1 << 20);
+    let mut client = server.connect();
+    let value = vec![b'v'; 5 << 20];
+    client.call([&b"SET"[..], b"large", &value]);
+    for _ in 0..2 {
+        assert_eq!(client.call(["GET", "large"]), Wire::Bulk(value.clone()));
+        assert_eq!(client.call(["MGET", "large", "large"]).items().len(), 2);
+        client.call(["KV.FLUSH"]);
+    }
+}
+
+#[test]
 fn the_memory_of_all_clients_together_is_limited() {
     let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
     let mut first = server.connect();
