@@ -101,7 +101,9 @@ impl Error {
         Error::Corruption { file: file.into(), offset, what: what.into() }
     }
 
-    /// True if the cause is a full disk or an exhausted quota.
+    /// True if the cause is a full disk (`ENOSPC`) or an exhausted quota
+    /// (`EDQUOT`): it passes when space is freed. A file over its size limit
+    /// (`EFBIG`) is no such case.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Error::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))

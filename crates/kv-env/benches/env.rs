@@ -46,6 +46,27 @@ fn real(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What crash tests make: eight sealed tables, a manifest, a log filled with
+/// zeros ahead of use, and a few changes that are not synced.
+fn small_database() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    for number in 0..8 {
+        let mut table = fs.create(&format!("sst_{number}.db")).expect("the file is new");
+        table.append(&[1; 16 << 10]).expect("no fault is set");
+        table.seal().expect("no fault is set");
+    }
+    let mut manifest = fs.create("MANIFEST").expect("the file is new");
+    let mut log = fs.create("wal.log").expect("the file is new");
+    log.zero_fill(64 << 10).expect("no fault is set");
+    log.append(&[1; 16 << 10]).expect("no fault is set");
+    log.sync().expect("no fault is set");
+    fs.sync_dir().expect("no fault is set");
+    log.append(&[2; APPEND_BYTES]).expect("no fault is set");
+    manifest.append(&[3; 1000]).expect("no fault is set");
+    disk
+}
+
 fn simulated(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulated");
     group.bench_function("append 4 KiB and sync", |bencher| {
@@ -80,6 +101,22 @@ fn simulated(criterion: &mut Criterion) {
             |choice| disk.crash(choice),
             BatchSize::SmallInput,
         );
+    });
+    group.bench_function("image and fingerprint of 10 small files", |bencher| {
+        let disk = small_database();
+        let mut seed = 0;
+        bencher.iter_batched(
+            || {
+                seed += 1;
+                CrashChoice::Seeded(seed)
+            },
+            |choice| disk.crash(choice).fingerprint(),
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("all images of one op of 10 small files", |bencher| {
+        let disk = small_database();
+        bencher.iter(|| disk.images(disk.op_count()).count());
     });
     group.finish();
 }

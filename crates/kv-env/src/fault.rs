@@ -27,6 +27,9 @@ pub enum Operation {
     Lock,
     /// `Fs::free_space`.
     FreeSpace,
+    /// `Fs::reserve`; on a simulated disk the growth of the file, after its
+    /// creation.
+    Reserve,
     /// `WriteFile::append`.
     Append,
     /// `WriteFile::zero_fill`.
@@ -59,6 +62,7 @@ impl Operation {
             Operation::SyncDir => "sync directory",
             Operation::Lock => "lock",
             Operation::FreeSpace => "read the free space of",
+            Operation::Reserve => "reserve space in",
             Operation::Append => "append to",
             Operation::ZeroFill => "fill with zeros",
             Operation::Sync => "sync",
@@ -81,15 +85,47 @@ pub enum Failure {
     TooManyOpenFiles,
     /// Not enough memory (`ENOMEM`), as a map reports that finds no room.
     OutOfMemory,
+    /// The user's share of the file system is used up (`EDQUOT`).
+    Quota,
+    /// The file system is mounted read-only (`EROFS`), as Linux does by itself
+    /// after an error.
+    ReadOnly,
+    /// The server of a network file system has forgotten the file (`ESTALE`).
+    Stale,
+    /// A permission is missing (`EACCES`).
+    AccessDenied,
+    /// The file would be larger than the process or the file system may make
+    /// one (`EFBIG`).
+    FileTooLarge,
+    /// A signal broke the call off (`EINTR`). Reads and writes of the real
+    /// backend go on by themselves after it; its syncs report it.
+    Interrupted,
+    /// The call panics instead of returning, for tests of what a panic in
+    /// background work leaves behind. The file system itself stays usable: no
+    /// lock of it is held any more when the caller unwinds. On a simulated
+    /// disk the op has failed before.
+    Panic,
 }
 
 impl Failure {
+    /// The error that the failing call returns.
+    ///
+    /// # Panics
+    /// If that is the failure. Callers hold no lock but one whose guard is
+    /// dropped while the panic unwinds, and nothing of theirs half done.
     pub(crate) fn error(self, operation: Operation, path: String) -> Error {
         let errno = match self {
             Failure::Device => Errno::IO,
             Failure::NoSpace => Errno::NOSPC,
             Failure::TooManyOpenFiles => Errno::MFILE,
             Failure::OutOfMemory => Errno::NOMEM,
+            Failure::Quota => Errno::DQUOT,
+            Failure::ReadOnly => Errno::ROFS,
+            Failure::Stale => Errno::STALE,
+            Failure::AccessDenied => Errno::ACCESS,
+            Failure::FileTooLarge => Errno::FBIG,
+            Failure::Interrupted => Errno::INTR,
+            Failure::Panic => panic!("injected fault: {} {path} panics", operation.verb()),
         };
         Error::io(operation.verb(), path, errno.into())
     }

@@ -35,9 +35,12 @@ struct GateState {
 
 impl Gate {
     fn pass(&self, operation: Operation, name: &str) -> Result<()> {
-        let mut state = self.state.lock();
-        *state.counts.entry(operation).or_default() += 1;
-        match state.plan.failure(None, operation, name) {
+        let failure = {
+            let mut state = self.state.lock();
+            *state.counts.entry(operation).or_default() += 1;
+            state.plan.failure(None, operation, name)
+        };
+        match failure {
             Some(failure) => Err(failure.error(operation, name.to_owned())),
             None => Ok(()),
         }
@@ -143,6 +146,11 @@ impl Fs for FaultFs {
     fn free_space(&self) -> Result<u64> {
         self.gate.pass(Operation::FreeSpace, "")?;
         self.inner.free_space()
+    }
+
+    fn reserve(&self, name: &str, bytes: u64) -> Result<()> {
+        self.gate.pass(Operation::Reserve, name)?;
+        self.inner.reserve(name, bytes)
     }
 }
 

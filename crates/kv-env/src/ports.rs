@@ -24,7 +24,8 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// Renames a file within the directory; an existing `to` is replaced
     /// atomically.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
-    /// Removes a file. Open readers keep its bytes.
+    /// Removes a file. Open readers keep its bytes, and its space, until the
+    /// last of them is dropped.
     fn remove(&self, name: &str) -> Result<()>;
     /// Cuts a file that nobody has open to `len` bytes and syncs it. It must
     /// be that long already, and not be sealed.
@@ -44,6 +45,17 @@ pub trait Fs: Send + Sync + fmt::Debug {
     fn lock(&self, name: &str) -> Result<Box<dyn DirLock>>;
     /// Free space for this process, in bytes.
     fn free_space(&self) -> Result<u64>;
+    /// Makes `name` a file of at least `bytes` bytes whose space is really
+    /// taken from the file system: removing it gives that much back, also
+    /// where nothing else is left. What is in it is not defined, and it is
+    /// not durable: a reserve that is gone after a power cut is made anew.
+    /// Costs no writing where the file system can allocate without it.
+    ///
+    /// # Errors
+    /// One that [is out of space](kv_core::Error::is_out_of_space) if there is
+    /// no room. After an error a file that was not there is not there, and one
+    /// that was has its old length.
+    fn reserve(&self, name: &str, bytes: u64) -> Result<()>;
 }
 
 /// What [`Fs::list`] reports of a directory entry.
@@ -65,8 +77,14 @@ pub trait WriteFile: Send {
     /// After an error the bytes behind the previous append are undefined.
     fn append(&mut self, bytes: &[u8]) -> Result<()>;
     /// Fills the file with zeros up to `len` bytes in all, without moving the
-    /// append position: later appends overwrite the zeros. Not durable until
+    /// append position: later appends overwrite the zeros, and on file systems
+    /// that write in place they need no more space for that. Not durable until
     /// the next sync.
+    ///
+    /// # Errors
+    /// A full disk, among others. Whatever the error, all bytes appended
+    /// before are as they were and appends go on behind them; between the
+    /// append position and `len` there are zeros up to some length.
     fn zero_fill(&mut self, len: u64) -> Result<()>;
     /// Where the next append goes: the bytes appended so far.
     fn position(&self) -> u64;

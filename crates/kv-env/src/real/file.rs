@@ -41,7 +41,7 @@ impl RealFile {
         Error::io(operation, self.path.clone(), error)
     }
 
-    fn errno(&self, operation: &'static str, errno: Errno) -> Error {
+    pub(super) fn errno(&self, operation: &'static str, errno: Errno) -> Error {
         self.error(operation, describe_errno(errno))
     }
 
@@ -80,13 +80,39 @@ impl RealFile {
             .map_err(|errno| self.errno("truncate", errno))
     }
 
-    /// Shortens the file to `len` bytes and makes that durable.
-    pub(super) fn cut_and_sync(&self, len: u64) -> Result<()> {
-        let status = self.regular_status("truncate")?;
+    /// Writes zeros from `from` up to `to`, and tells `progress` after each
+    /// piece how far they reach.
+    pub(super) fn write_zeros(
+        &self,
+        operation: &'static str,
+        from: u64,
+        to: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<()> {
+        let zeros = vec![0; to.saturating_sub(from).min(ZERO_PIECE_BYTES as u64) as usize];
+        let mut end = from;
+        while end < to {
+            let piece = (to - end).min(zeros.len() as u64);
+            self.write_at(operation, &zeros[..piece as usize], end)?;
+            end += piece;
+            progress(end);
+        }
+        Ok(())
+    }
+
+    /// The status of what must be a regular file and not sealed.
+    pub(super) fn writable_status(&self, operation: &'static str) -> Result<Stat> {
+        let status = self.regular_status(operation)?;
         // Permissions do not stop a privileged process; sealed is sealed.
         if !Mode::from_raw_mode(status.st_mode).intersects(WRITE_BITS) {
-            return Err(self.errno("truncate", Errno::ACCESS));
+            return Err(self.errno(operation, Errno::ACCESS));
         }
+        Ok(status)
+    }
+
+    /// Shortens the file to `len` bytes and makes that durable.
+    pub(super) fn cut_and_sync(&self, len: u64) -> Result<()> {
+        let status = self.writable_status("truncate")?;
         if len > status.st_size as u64 {
             return Err(Error::InvalidArgument(format!(
                 "cannot cut {} to {len} bytes: it has {}",
@@ -99,7 +125,7 @@ impl RealFile {
 
     /// Data and metadata. An error is final and an interrupt is an error: a
     /// second sync could report success for pages that the first has dropped.
-    fn sync_all(&self) -> Result<()> {
+    pub(super) fn sync_all(&self) -> Result<()> {
         rustix::fs::fsync(&self.descriptor).map_err(|errno| self.errno("sync", errno))
     }
 }
@@ -143,14 +169,8 @@ impl WriteFile for RealWriteFile {
 
     fn zero_fill(&mut self, len: u64) -> Result<()> {
         self.check_not_sealed()?;
-        let missing = len.saturating_sub(self.end);
-        let zeros = vec![0; missing.min(ZERO_PIECE_BYTES as u64) as usize];
-        while self.end < len {
-            let piece = (len - self.end).min(zeros.len() as u64);
-            self.file.write_at("fill with zeros", &zeros[..piece as usize], self.end)?;
-            self.end += piece;
-        }
-        Ok(())
+        let (from, file) = (self.end, Arc::clone(&self.file));
+        file.write_zeros("fill with zeros", from, len, |end| self.end = end)
     }
 
     fn position(&self) -> u64 {

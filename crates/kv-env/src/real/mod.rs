@@ -9,6 +9,7 @@ mod directory;
 mod file;
 mod lock;
 mod map;
+mod reserve;
 mod transfer;
 
 use std::collections::BTreeSet;
@@ -201,6 +202,10 @@ impl Fs for RealFs {
         let status = rustix::fs::fstatvfs(&self.directory)
             .map_err(|errno| self.error("read the free space of", "", errno))?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn reserve(&self, name: &str, bytes: u64) -> Result<()> {
+        reserve::reserve(self, name, bytes)
     }
 }
 

@@ -194,9 +194,40 @@ impl Fs for SimFs {
 
     fn free_space(&self) -> Result<u64> {
         let machine = self.allowed(Operation::FreeSpace, "")?;
-        Ok(machine.capacity.map_or(UNLIMITED_BYTES, |capacity| {
-            capacity.saturating_sub(machine.state().used_bytes())
-        }))
+        Ok(machine
+            .capacity
+            .map_or(UNLIMITED_BYTES, |capacity| capacity.saturating_sub(machine.used_bytes())))
+    }
+
+    fn reserve(&self, name: &str, bytes: u64) -> Result<()> {
+        let mut machine = self.running(Operation::Reserve, name)?;
+        check_parent(&machine, Operation::Reserve, name)?;
+        let (file, is_new) = match machine.state().directory().entry(name) {
+            Some(Entry::File(file)) => (file, false),
+            Some(Entry::Directory) => {
+                return Err(error(Operation::Reserve, name, io::ErrorKind::IsADirectory));
+            }
+            None => (machine.state().next_file(), true),
+        };
+        if is_new {
+            machine.perform(Operation::Create, name, Op::Create { file })?;
+        } else if machine.contents(file).is_sealed() {
+            return Err(error(Operation::Reserve, name, io::ErrorKind::PermissionDenied));
+        }
+        let (from, to) = (machine.contents(file).len(), bytes as usize);
+        if to <= from {
+            return machine.allow(Operation::Reserve, name);
+        }
+        let reserved = machine.perform(Operation::Reserve, name, Op::WriteZeros { file, from, to });
+        if reserved.is_err() {
+            // If this fails as well there is nothing more to be done.
+            let _ = if is_new {
+                machine.perform(Operation::Remove, name, Op::Remove)
+            } else {
+                machine.perform(Operation::Truncate, name, Op::SetLength { file, len: from })
+            };
+        }
+        reserved
     }
 }
 

@@ -162,13 +162,21 @@ impl Machine {
         self.log.push(record);
     }
 
+    /// Bytes that files take. One without a name takes them for as long as it
+    /// is open or mapped.
+    pub(super) fn used_bytes(&self) -> u64 {
+        let mapped = self.maps.iter().filter(|(_, map)| map.strong_count() > 0);
+        let mapped = mapped.map(|(file, _)| *file);
+        self.live.used_bytes(self.open_handles().map(|(file, _)| file).chain(mapped).collect())
+    }
+
     /// Cuts a write that the disk has no room for.
     fn limit_space(&self, op: Op) -> (Op, Option<Failure>) {
         let (Some(capacity), Some((file, end))) = (self.capacity, op.write_end()) else {
             return (op, None);
         };
         let len = self.live.contents(file).len();
-        let free = capacity.saturating_sub(self.live.used_bytes());
+        let free = capacity.saturating_sub(self.used_bytes());
         if end as u64 <= len as u64 + free {
             return (op, None);
         }

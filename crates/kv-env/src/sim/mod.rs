@@ -235,7 +235,8 @@ impl SimDisk {
     }
 
     /// Limits the bytes of all files together; `None` is no limit. A write
-    /// beyond it leaves what fits and reports a full disk.
+    /// beyond it leaves what fits and reports a full disk. Overwriting never
+    /// does, and a removed file counts until nobody has it open or mapped.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.shared.machine.lock().capacity = bytes;
     }

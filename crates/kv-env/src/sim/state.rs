@@ -1,8 +1,8 @@
 //! The state of a simulated disk as a value: files and directory entries.
 //! `apply` is a function of the state and the op alone.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -63,9 +63,15 @@ impl State {
         self.files.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
-    /// Bytes of all files that have a name.
-    pub(super) fn used_bytes(&self) -> u64 {
-        self.named_files().map(|(_, contents)| contents.len() as u64).sum()
+    /// Bytes of all files that have a name, and of those in `open`.
+    pub(super) fn used_bytes(&self, open: BTreeSet<FileNumber>) -> u64 {
+        let named = self.directory.live().values().filter_map(|entry| match entry {
+            Entry::File(file) => Some(*file),
+            Entry::Directory => None,
+        });
+        let mut holders = open;
+        holders.extend(named);
+        holders.iter().map(|file| self.contents(*file).len() as u64).sum()
     }
 
     fn named_files(&self) -> impl Iterator<Item = (&str, &Contents)> {

@@ -29,6 +29,7 @@ enum Call {
     Rename(usize, usize),
     Remove(usize),
     Truncate(usize, u64),
+    Reserve(usize, u64),
     CreateDir(usize),
     List,
     SyncDir,
@@ -56,6 +57,7 @@ fn call() -> impl Strategy<Value = Call> {
         3 => (name(), name()).prop_map(|(from, to)| Call::Rename(from, to)),
         2 => name().prop_map(Call::Remove),
         2 => (name(), 0..3000_u64).prop_map(|(name, len)| Call::Truncate(name, len)),
+        1 => (name(), 0..6000_u64).prop_map(|(name, len)| Call::Reserve(name, len)),
         1 => name().prop_map(Call::CreateDir),
         2 => Just(Call::List),
         1 => Just(Call::SyncDir),
@@ -124,6 +126,7 @@ impl World {
             Call::Rename(from, to) => self.fs.rename(NAMES[from], NAMES[to]).map(done),
             Call::Remove(name) => self.fs.remove(NAMES[name]).map(done),
             Call::Truncate(name, len) => self.fs.truncate(NAMES[name], len).map(done),
+            Call::Reserve(name, bytes) => self.fs.reserve(NAMES[name], bytes).map(done),
             Call::CreateDir(name) => self.fs.create_dir(NAMES[name]).map(done),
             Call::SyncDir => self.fs.sync_dir().map(done),
             Call::List => self.fs.list().map(|entries| {

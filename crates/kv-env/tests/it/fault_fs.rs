@@ -5,6 +5,8 @@ use std::sync::Arc;
 use kv_core::Result;
 use kv_env::{Failure, Fault, FaultFs, Fs, Operation, SimDisk};
 
+use crate::support::panic_text;
+
 /// Uses every call of the ports once, some twice.
 fn tour(fs: &dyn Fs) -> Result<()> {
     let _lock = fs.lock("LOCK")?;
@@ -25,6 +27,7 @@ fn tour(fs: &dyn Fs) -> Result<()> {
     reader.drop_cache()?;
     fs.list()?;
     fs.free_space()?;
+    fs.reserve("reserve", 4096)?;
     fs.remove("wal.log")
 }
 
@@ -33,7 +36,7 @@ fn every_call_of_every_kind_can_fail_alone() {
     let counted = FaultFs::new(SimDisk::new(0).fs());
     tour(&counted).unwrap();
     let counts = counted.counts();
-    assert_eq!(counts.len(), 17, "a kind of call that the tour leaves out: {counts:?}");
+    assert_eq!(counts.len(), 18, "a kind of call that the tour leaves out: {counts:?}");
     assert_eq!(counted.count(Operation::Append), 2);
     assert_eq!(counted.count(Operation::Sync), 2);
 
@@ -73,4 +76,17 @@ fn it_wraps_any_backend() {
     let fs = FaultFs::new(Arc::new(real));
     tour(&fs).unwrap();
     assert_eq!(fs.describe(), directory.path().display().to_string());
+}
+
+#[test]
+fn a_panic_leaves_no_lock_held() {
+    let disk = SimDisk::new(0);
+    let fs = FaultFs::new(disk.fs());
+    let mut file = fs.create("a").unwrap();
+    fs.inject(Fault::new(Failure::Panic).of(Operation::Append).times(1));
+    let text = panic_text(|| drop(file.append(b"x")));
+    assert_eq!(text, "injected fault: append to a panics");
+    file.append(b"y").unwrap();
+    assert_eq!(fs.count(Operation::Append), 2);
+    assert_eq!(disk.read_file("a").unwrap(), b"y");
 }

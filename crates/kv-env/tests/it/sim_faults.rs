@@ -1,6 +1,11 @@
 //! What goes wrong on a simulated disk when it is told to.
 
+use std::io::ErrorKind;
+
+use kv_core::Error;
 use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk};
+
+use crate::support::panic_text;
 
 #[test]
 fn the_op_of_a_number_fails_and_only_that_one() {
@@ -50,15 +55,54 @@ fn files_of_a_name_fail_and_others_do_not() {
 
 #[test]
 fn every_kind_of_failure_has_its_error() {
-    for failure in
-        [Failure::Device, Failure::NoSpace, Failure::TooManyOpenFiles, Failure::OutOfMemory]
-    {
+    for (failure, kind) in [
+        // No kind of its own.
+        (Failure::Device, None),
+        (Failure::TooManyOpenFiles, None),
+        (Failure::NoSpace, Some(ErrorKind::StorageFull)),
+        (Failure::OutOfMemory, Some(ErrorKind::OutOfMemory)),
+        (Failure::Quota, Some(ErrorKind::QuotaExceeded)),
+        (Failure::ReadOnly, Some(ErrorKind::ReadOnlyFilesystem)),
+        (Failure::Stale, Some(ErrorKind::StaleNetworkFileHandle)),
+        (Failure::AccessDenied, Some(ErrorKind::PermissionDenied)),
+        (Failure::FileTooLarge, Some(ErrorKind::FileTooLarge)),
+        (Failure::Interrupted, Some(ErrorKind::Interrupted)),
+    ] {
         let disk = SimDisk::new(1);
         disk.write_file("a", b"x");
         disk.inject(Fault::new(failure).of(Operation::Map));
         let error = disk.fs().open("a").unwrap().map().err().unwrap();
-        assert_eq!(error.is_out_of_space(), failure == Failure::NoSpace, "{error}");
+        let is_out_of_space = matches!(failure, Failure::NoSpace | Failure::Quota);
+        assert_eq!(error.is_out_of_space(), is_out_of_space, "{error}");
+        let Error::Io { source, .. } = &error else { panic!("{error}") };
+        assert!(kind.is_none_or(|kind| source.kind() == kind), "{failure:?}: {error}");
+        assert!(source.raw_os_error().is_some(), "{failure:?} comes from the system");
     }
+}
+
+#[test]
+fn a_panic_leaves_a_failed_op_and_a_disk_that_works() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    let mut file = fs.create("a").unwrap();
+    file.append(b"x").unwrap();
+    for (operation, call) in [
+        (Operation::Sync, Box::new(|| drop(file.sync())) as Box<dyn FnMut()>),
+        (Operation::Rename, Box::new(|| drop(fs.rename("a", "b")))),
+        (Operation::List, Box::new(|| drop(fs.list()))),
+    ] {
+        disk.inject(Fault::new(Failure::Panic).of(operation).times(1));
+        let text = panic_text(call);
+        assert!(text.starts_with("injected fault: ") && text.ends_with(" panics"), "{text}");
+    }
+    let failed: Vec<String> =
+        disk.history().into_iter().filter(|line| line.ends_with("failed")).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    // A sync that panicked is as uncertain as one that failed.
+    file.sync().unwrap();
+    fs.sync_dir().unwrap();
+    assert_eq!(disk.read_file("a").unwrap(), b"x");
+    assert_eq!(disk.crash(CrashChoice::None).read_file("a").unwrap(), b"");
 }
 
 #[test]
@@ -77,6 +121,8 @@ fn a_full_disk_takes_what_fits_and_heals_when_space_is_free() {
     log.append(&[2; 600]).unwrap();
     assert!(log.append(&[2; 1]).unwrap_err().is_out_of_space());
     fs.remove("sst_1.db").unwrap();
+    assert!(log.append(&[2; 1]).unwrap_err().is_out_of_space(), "it is still open");
+    drop(table);
     log.append(&[2; 1]).unwrap();
     assert_eq!(fs.free_space().unwrap(), 399);
 }
