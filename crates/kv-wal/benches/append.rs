@@ -77,6 +77,10 @@ impl Fs for OneFile {
     fn free_space(&self) -> Result<u64> {
         unsupported()
     }
+
+    fn reserve(&self, _name: &str, _bytes: u64) -> Result<()> {
+        unsupported()
+    }
 }
 
 struct Sink {
