@@ -145,14 +145,38 @@ pub struct Fault {
     operation: Option<Operation>,
     pattern: Option<String>,
     op: Option<u64>,
-    skipped: u64,
-    times: Option<u64>,
+    countdown: Countdown,
+}
+
+/// Which of the calls that a rule matches it acts on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Countdown {
+    /// Calls that pass first.
+    pub(crate) skipped: u64,
+    /// Calls to act on after that; `None` is no limit.
+    pub(crate) times: Option<u64>,
+}
+
+impl Countdown {
+    /// Counts a call; true if the rule acts on it.
+    pub(crate) fn fires(&mut self) -> bool {
+        if self.times == Some(0) {
+            return false;
+        }
+        if self.skipped > 0 {
+            self.skipped -= 1;
+            return false;
+        }
+        self.times = self.times.map(|times| times - 1);
+        true
+    }
 }
 
 impl Fault {
     /// A fault of every call.
     pub fn new(failure: Failure) -> Fault {
-        Fault { failure, operation: None, pattern: None, op: None, skipped: 0, times: None }
+        let countdown = Countdown::default();
+        Fault { failure, operation: None, pattern: None, op: None, countdown }
     }
 
     /// Only calls of this kind.
@@ -171,13 +195,15 @@ impl Fault {
     }
 
     /// Lets this many matching calls pass first.
-    pub fn after(self, calls: u64) -> Fault {
-        Fault { skipped: calls, ..self }
+    pub fn after(mut self, calls: u64) -> Fault {
+        self.countdown.skipped = calls;
+        self
     }
 
     /// Fails this many calls and then no more.
-    pub fn times(self, calls: u64) -> Fault {
-        Fault { times: Some(calls), ..self }
+    pub fn times(mut self, calls: u64) -> Fault {
+        self.countdown.times = Some(calls);
+        self
     }
 
     fn matches(&self, op: Option<u64>, operation: Operation, name: &str) -> bool {
@@ -212,22 +238,16 @@ impl FaultPlan {
     ) -> Option<Failure> {
         let mut failure = None;
         for fault in &mut self.faults {
-            if failure.is_some() || fault.times == Some(0) || !fault.matches(op, operation, name) {
-                continue;
+            if failure.is_none() && fault.matches(op, operation, name) && fault.countdown.fires() {
+                failure = Some(fault.failure);
             }
-            if fault.skipped > 0 {
-                fault.skipped -= 1;
-                continue;
-            }
-            fault.times = fault.times.map(|times| times - 1);
-            failure = Some(fault.failure);
         }
         failure
     }
 }
 
 /// Whether `name` matches `pattern`, in which `*` stands for any characters.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(name) = name.strip_prefix(head) else { return false };
     (0..=name.len())

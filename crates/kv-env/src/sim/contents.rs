@@ -7,6 +7,8 @@
 //! change of a sector includes the earlier ones, and "any subset of the
 //! changes" is exactly "each sector old, or as it was after any write since".
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The unit that a disk writes atomically.
@@ -19,6 +21,9 @@ pub(super) struct Contents {
     /// Oldest first.
     pending: Vec<Pending>,
     is_sealed: bool,
+    /// The device has not stored what it was told to: clean pages differ from
+    /// the disk.
+    is_cache_wrong: bool,
 }
 
 /// A change that no successful sync has covered.
@@ -78,9 +83,41 @@ impl Contents {
         self.is_sealed = true;
     }
 
-    /// True if a failed sync left pages whose fate is unknown.
-    pub(super) fn has_given_up_pages(&self) -> bool {
-        self.pending.iter().any(|pending| pending.is_given_up)
+    /// True if clean pages may differ from the disk: a failed sync left their
+    /// fate unknown, or the device went wrong.
+    pub(super) fn has_doubtful_pages(&self) -> bool {
+        self.is_cache_wrong || self.pending.iter().any(|pending| pending.is_given_up)
+    }
+
+    /// The sectors within `range` that the next sync will write.
+    pub(super) fn dirty_sectors(&self, range: &Range<u64>) -> BTreeSet<usize> {
+        let within = range.start as usize / SECTOR_BYTES..range.end as usize / SECTOR_BYTES;
+        let dirty = self.pending.iter().filter(|pending| !pending.is_given_up);
+        dirty
+            .flat_map(|pending| {
+                let sectors = pending.change.sectors();
+                sectors.start.max(within.start)..sectors.end.min(within.end)
+            })
+            .collect()
+    }
+
+    /// The bytes of a sector on the disk; zeros behind the end of the file.
+    pub(super) fn durable_sector(&self, sector: usize) -> Vec<u8> {
+        let mut bytes = vec![0; SECTOR_BYTES];
+        let stored = self.durable.get(sector * SECTOR_BYTES..).unwrap_or_default();
+        let len = stored.len().min(SECTOR_BYTES);
+        bytes[..len].copy_from_slice(&stored[..len]);
+        bytes
+    }
+
+    /// Changes a sector on the disk behind the back of the cache; the file
+    /// gets no longer.
+    pub(super) fn overwrite_durable(&mut self, sector: usize, bytes: &[u8]) {
+        if let Some(stored) = Arc::make_mut(&mut self.durable).get_mut(sector * SECTOR_BYTES..) {
+            let len = stored.len().min(bytes.len());
+            stored[..len].copy_from_slice(&bytes[..len]);
+        }
+        self.is_cache_wrong = true;
     }
 
     /// The ops of the pending changes, in their order.
@@ -156,7 +193,8 @@ impl Contents {
         }
     }
 
-    /// Drops the clean pages: for what was given up, reads now see the disk.
+    /// Drops the clean pages: for what was given up, and for what the device
+    /// did wrong, reads now see the disk.
     /// `is_on_disk` decides the fate of each such change, once and for all.
     pub(super) fn evict(&mut self, mut is_on_disk: impl FnMut() -> bool) {
         let durable = Arc::make_mut(&mut self.durable);
@@ -171,6 +209,7 @@ impl Contents {
             dirty.change.apply(&mut live, &Holes::Zeros);
         }
         self.live = Arc::new(live);
+        self.is_cache_wrong = false;
     }
 
     /// Rot: the bits of `mask` at `offset` flip wherever the byte is stored.
@@ -198,6 +237,7 @@ impl Contents {
             durable: bytes,
             pending: Vec::new(),
             is_sealed: self.is_sealed,
+            is_cache_wrong: false,
         }
     }
 }
@@ -221,6 +261,15 @@ impl Change {
                 file.truncate(*len);
                 grow(file, *len, holes);
             }
+        }
+    }
+
+    /// The sectors whose bytes it writes.
+    fn sectors(&self) -> Range<usize> {
+        match self {
+            Change::Sector { index, .. } => *index..index + 1,
+            Change::Zeros { from, to } => from / SECTOR_BYTES..to.div_ceil(SECTOR_BYTES),
+            Change::Length(_) => 0..0,
         }
     }
 

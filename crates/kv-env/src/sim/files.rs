@@ -144,14 +144,7 @@ impl Pinned for SimMap {
 
 impl ReadFile for SimReadFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        self.file.with(|machine, name| {
-            machine.allow(Operation::Read, name)?;
-            let live = machine.contents(self.file.file).live();
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(live.len());
-            let got = buffer.len().min(live.len() - start);
-            buffer[..got].copy_from_slice(&live[start..start + got]);
-            Ok(got)
-        })
+        self.file.with(|machine, name| machine.read(name, self.file.file, offset, buffer))
     }
 
     fn len(&self) -> u64 {
@@ -161,7 +154,7 @@ impl ReadFile for SimReadFile {
     fn map(&self) -> Result<Arc<dyn Pinned>> {
         self.file.with(|machine, name| {
             machine.allow(Operation::Map, name)?;
-            let bytes = Arc::clone(machine.contents(self.file.file).live());
+            let bytes = machine.bytes_to_map(name, self.file.file)?;
             if bytes.len() as u64 != self.len {
                 let kind = std::io::ErrorKind::InvalidData;
                 let error = std::io::Error::new(kind, "its length changed while open");
@@ -177,7 +170,7 @@ impl ReadFile for SimReadFile {
         let file = self.file.file;
         self.file.with(|machine, name| {
             machine.allow(Operation::DropCache, name)?;
-            if machine.contents(file).has_given_up_pages() {
+            if machine.contents(file).has_doubtful_pages() {
                 let seed = mix(machine.seed, machine.op_count());
                 machine.record(name, Op::Evict { file, seed }, false);
             }

@@ -2,6 +2,7 @@
 //! and everything that goes wrong on purpose.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use kv_core::{Error, Pinned, Result};
@@ -10,6 +11,7 @@ use crate::fault::{Failure, FaultPlan, Operation};
 
 use super::SimOptions;
 use super::contents::Contents;
+use super::device::{DevicePlan, Effect, ReadDamage};
 use super::directory::{Entry, FileNumber};
 use super::op::{Op, Record, SyncOutcome};
 use super::random::mix;
@@ -23,12 +25,15 @@ pub(super) struct Machine {
     /// Number of the first op of the log.
     base_op: u64,
     log: Vec<Record>,
+    /// What went wrong with calls that are no ops, and before which op.
+    notes: Vec<(u64, String)>,
     live: State,
     /// The last state asked for, since tests ask for one op after the other.
     replayed: Option<(u64, State)>,
     pub(super) stop_at: Option<u64>,
     is_stopped: bool,
     pub(super) faults: FaultPlan,
+    pub(super) device: DevicePlan,
     pub(super) syncs_lie: bool,
     pub(super) capacity: Option<u64>,
     pub(super) locked: BTreeSet<String>,
@@ -53,11 +58,13 @@ impl Machine {
             base: state.clone(),
             base_op: first_op,
             log: Vec::new(),
+            notes: Vec::new(),
             live: state,
             replayed: None,
             stop_at: None,
             is_stopped: false,
             faults: FaultPlan::default(),
+            device: DevicePlan::default(),
             syncs_lie: false,
             capacity: None,
             locked: BTreeSet::new(),
@@ -84,7 +91,20 @@ impl Machine {
     }
 
     pub(super) fn history(&self) -> Vec<String> {
-        (self.base_op..).zip(&self.log).map(|(op, record)| format!("{op}: {record}")).collect()
+        let ops = (self.base_op..).zip(&self.log).map(|(op, record)| format!("{op}: {record}"));
+        let mut notes = self.notes.iter().peekable();
+        let mut lines = Vec::new();
+        for (op, line) in (self.base_op..).zip(ops.map(Some).chain([None])) {
+            while let Some((_, note)) = notes.next_if(|(before, _)| *before <= op) {
+                lines.push(format!("before {op}: {note}"));
+            }
+            lines.extend(line);
+        }
+        lines
+    }
+
+    fn note(&mut self, text: String) {
+        self.notes.push((self.op_count(), text));
     }
 
     /// The state after the first `op` ops.
@@ -108,6 +128,7 @@ impl Machine {
     pub(super) fn forget_history(&mut self) {
         self.base_op = self.op_count();
         self.log.clear();
+        self.notes.clear();
         self.replayed = None;
         let open: BTreeSet<FileNumber> = self.open_handles().map(|(file, _)| file).collect();
         self.live.forget_unreachable(|file| open.contains(&file));
@@ -118,9 +139,60 @@ impl Machine {
     pub(super) fn allow(&mut self, operation: Operation, name: &str) -> Result<()> {
         self.check_running(operation, name)?;
         match self.faults.failure(None, operation, name) {
-            Some(failure) => Err(failure.error(operation, name.to_owned())),
+            Some(failure) => {
+                self.note(format!("{} {name}: {failure:?}", operation.verb()));
+                Err(failure.error(operation, name.to_owned()))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Reads what `file` holds now, as the device lets it be seen.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        file: FileNumber,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        self.allow(Operation::Read, name)?;
+        let live = self.live.contents(file).live();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(live.len());
+        let got = buffer.len().min(live.len() - start);
+        let buffer = &mut buffer[..got];
+        buffer.copy_from_slice(&live[start..start + got]);
+        let start = start as u64;
+        for damage in self.damage(Operation::Read, name, start..start + got as u64) {
+            if damage.effect == Effect::Error {
+                return Err(Failure::Device.error(Operation::Read, name.to_owned()));
+            }
+            damage.apply(buffer, start, &self.live);
+        }
+        Ok(got)
+    }
+
+    /// The bytes that a map of `file` shows. A map has no way to report a read
+    /// error: the machine stops instead.
+    pub(super) fn bytes_to_map(&mut self, name: &str, file: FileNumber) -> Result<Arc<Vec<u8>>> {
+        let mut bytes = Arc::clone(self.live.contents(file).live());
+        for damage in self.damage(Operation::Map, name, 0..bytes.len() as u64) {
+            if damage.effect == Effect::Error {
+                self.note(format!("map {name}: the process dies of SIGBUS"));
+                self.is_stopped = true;
+                self.check_running(Operation::Map, name)?;
+            }
+            damage.apply(Arc::<Vec<u8>>::make_mut(&mut bytes), 0, &self.live);
+        }
+        Ok(bytes)
+    }
+
+    /// What the device does to a read of `range`, which has been noted.
+    fn damage(&mut self, operation: Operation, name: &str, range: Range<u64>) -> Vec<ReadDamage> {
+        let damage = self.device.damage(name, &range);
+        for damage in &damage {
+            self.note(format!("{} {name}: {damage}", operation.verb()));
+        }
+        damage
     }
 
     /// Whether the machine still runs.
@@ -146,6 +218,13 @@ impl Machine {
                 (op.failed(seed, self.options.failed_sync_reverts), Some(failure))
             }
             None => self.limit_space(op),
+        };
+        let op = match op {
+            Op::Sync { file, outcome: SyncOutcome::Durable, .. } if !self.syncs_lie => {
+                let strays = self.device.strays(name, file, &self.live);
+                Op::Sync { file, outcome: SyncOutcome::Durable, strays }
+            }
+            op => op,
         };
         let op = if self.syncs_lie { op.lied() } else { op };
         self.record(name, op, failure.is_some());
@@ -226,7 +305,6 @@ impl Machine {
 
     /// Does a sync of `file`.
     pub(super) fn sync(&mut self, name: &str, file: FileNumber) -> Result<()> {
-        let op = Op::Sync { file, outcome: SyncOutcome::Durable };
-        self.perform(Operation::Sync, name, op)
+        self.perform(Operation::Sync, name, Op::sync(file, SyncOutcome::Durable))
     }
 }

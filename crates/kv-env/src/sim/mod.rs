@@ -19,6 +19,7 @@
 mod choice;
 mod clock;
 mod contents;
+mod device;
 mod directory;
 mod disk_fs;
 mod files;
@@ -38,6 +39,7 @@ use crate::ports::{Clock, Entropy, Env, Fs};
 
 pub use choice::{CrashChoice, DirectoryModel};
 pub use clock::SimClock;
+pub use device::DeviceFault;
 
 use disk_fs::SimFs;
 use machine::Machine;
@@ -124,7 +126,8 @@ impl SimDisk {
         self.shared.machine.lock().op_count()
     }
 
-    /// The ops so far, one line each, for messages of failing tests.
+    /// The ops so far, one line each, for messages of failing tests. Between
+    /// them, calls that are no ops and were made to fail or to lie.
     pub fn history(&self) -> Vec<String> {
         self.shared.machine.lock().history()
     }
@@ -140,7 +143,8 @@ impl SimDisk {
         self.shared.machine.lock().stop_at = Some(op);
     }
 
-    /// Whether the op of [`stop_at`](SimDisk::stop_at) was asked for.
+    /// Whether the op of [`stop_at`](SimDisk::stop_at) was asked for, or a file
+    /// mapped that is [unreadable](DeviceFault::unreadable).
     pub fn is_stopped(&self) -> bool {
         self.shared.machine.lock().is_stopped()
     }
@@ -223,9 +227,18 @@ impl SimDisk {
         self.shared.machine.lock().faults.add(fault);
     }
 
-    /// Takes back all faults.
+    /// Makes the device go wrong, mostly without an error. What came of it is
+    /// in the [`history`](SimDisk::history), and part of the op log where it
+    /// changed the disk.
+    pub fn inject_device(&self, fault: DeviceFault) {
+        self.shared.machine.lock().device.add(fault);
+    }
+
+    /// Takes back all faults, those of the device too; what they did stays.
     pub fn clear_faults(&self) {
-        self.shared.machine.lock().faults.clear();
+        let mut machine = self.shared.machine.lock();
+        machine.faults.clear();
+        machine.device.clear();
     }
 
     /// Makes every sync report success and do nothing: a harness that does not

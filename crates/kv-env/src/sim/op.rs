@@ -39,6 +39,9 @@ pub(super) enum Op {
     Sync {
         file: FileNumber,
         outcome: SyncOutcome,
+        /// Sectors that a sync does not put where they belong although it
+        /// reports success.
+        strays: Vec<Stray>,
     },
     SyncDirectory {
         outcome: SyncOutcome,
@@ -64,6 +67,14 @@ pub(super) enum Op {
     Nothing,
 }
 
+/// A sector whose own place keeps its old bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Stray {
+    pub(super) sector: usize,
+    /// The file and the sector that its bytes are written to, if to any.
+    pub(super) landing: Option<(FileNumber, usize)>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SyncOutcome {
     /// Everything before it is durable.
@@ -78,6 +89,10 @@ pub(super) enum SyncOutcome {
 }
 
 impl Op {
+    pub(super) fn sync(file: FileNumber, outcome: SyncOutcome) -> Op {
+        Op::Sync { file, outcome, strays: Vec::new() }
+    }
+
     /// What is left of the op when its call fails. A write leaves some of its
     /// bytes, as many as `seed` says.
     pub(super) fn failed(self, seed: u64, reverts: bool) -> Op {
@@ -90,10 +105,8 @@ impl Op {
                 let written = (mix(seed, 0) % ((to - from) as u64 + 1)) as usize;
                 Op::WriteZeros { file, from, to: from + written }
             }
-            Op::Sync { file, .. } if reverts => {
-                Op::Sync { file, outcome: SyncOutcome::Reverted { seed } }
-            }
-            Op::Sync { file, .. } => Op::Sync { file, outcome: SyncOutcome::Failed },
+            Op::Sync { file, .. } if reverts => Op::sync(file, SyncOutcome::Reverted { seed }),
+            Op::Sync { file, .. } => Op::sync(file, SyncOutcome::Failed),
             Op::SyncDirectory { .. } => Op::SyncDirectory { outcome: SyncOutcome::Failed },
             _ => Op::Nothing,
         }
@@ -102,7 +115,7 @@ impl Op {
     /// The op as a disk runs it that lies about syncs.
     pub(super) fn lied(self) -> Op {
         match self {
-            Op::Sync { file, .. } => Op::Sync { file, outcome: SyncOutcome::Lied },
+            Op::Sync { file, .. } => Op::sync(file, SyncOutcome::Lied),
             Op::SyncDirectory { .. } => Op::SyncDirectory { outcome: SyncOutcome::Lied },
             other => other,
         }
@@ -175,11 +188,22 @@ impl fmt::Display for Record {
             Op::Plant { bytes, .. } => write!(formatter, "put {} bytes as {name}", bytes.len()),
             Op::Nothing => write!(formatter, "a call on {name} without a trace"),
         }?;
-        match self.op {
-            Op::Sync { outcome, .. } | Op::SyncDirectory { outcome } => match outcome {
-                SyncOutcome::Durable => {}
-                other => write!(formatter, " ({other:?})")?,
-            },
+        match &self.op {
+            Op::Sync { outcome, .. } | Op::SyncDirectory { outcome }
+                if *outcome != SyncOutcome::Durable =>
+            {
+                write!(formatter, " ({outcome:?})")?;
+            }
+            Op::Sync { strays, .. } => {
+                for Stray { sector, landing } in strays {
+                    match landing {
+                        None => write!(formatter, "; sector {sector} was lost")?,
+                        Some((file, to)) => {
+                            write!(formatter, "; sector {sector} went to {to} of file {file}")?;
+                        }
+                    }
+                }
+            }
             _ => {}
         }
         if self.failed { write!(formatter, ": failed") } else { Ok(()) }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::contents::{Contents, Holes};
 use super::directory::{Directory, Entry, FileNumber};
-use super::op::{Op, Record, SyncOutcome};
+use super::op::{Op, Record, Stray, SyncOutcome};
 use super::random::Random;
 
 #[derive(Debug, Clone, Default)]
@@ -109,7 +109,10 @@ impl State {
             }
             Op::SetLength { file, len } => self.contents_mut(*file).set_len(number, *len),
             Op::Seal { file } => self.contents_mut(*file).seal(),
-            Op::Sync { file, outcome } => sync(self.contents_mut(*file), *outcome),
+            Op::Sync { file, outcome: SyncOutcome::Durable, strays } if !strays.is_empty() => {
+                self.sync_astray(*file, strays);
+            }
+            Op::Sync { file, outcome, .. } => sync(self.contents_mut(*file), *outcome),
             Op::SyncDirectory { outcome } => match outcome {
                 SyncOutcome::Durable => self.directory.sync(),
                 SyncOutcome::Failed | SyncOutcome::Reverted { .. } => {
@@ -124,6 +127,21 @@ impl State {
                 self.directory.plant(name, *file);
             }
             Op::Nothing => {}
+        }
+    }
+
+    /// A sync that succeeds, but for some sectors that do not end up in their
+    /// place.
+    fn sync_astray(&mut self, file: FileNumber, strays: &[Stray]) {
+        let old: Vec<Vec<u8>> =
+            strays.iter().map(|stray| self.contents(file).durable_sector(stray.sector)).collect();
+        self.contents_mut(file).sync();
+        for (Stray { sector, landing }, old) in strays.iter().zip(old) {
+            let new = self.contents(file).durable_sector(*sector);
+            self.contents_mut(file).overwrite_durable(*sector, &old);
+            if let Some((landing, sector)) = landing {
+                self.contents_mut(*landing).overwrite_durable(*sector, &new);
+            }
         }
     }
 

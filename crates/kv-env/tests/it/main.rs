@@ -9,6 +9,7 @@ mod fault_fs;
 mod full_disk;
 mod real_files;
 mod real_lock;
+mod sim_device;
 mod sim_faults;
 mod support;
 mod system;
