@@ -24,6 +24,16 @@ pub enum Error {
         /// The error of the operating system.
         source: Arc<io::Error>,
     },
+    /// The disk is full. Nothing was written. Reads and deletes go on; free
+    /// space and writing goes on by itself, without a restart.
+    #[error(
+        "no space left on the disk of {directory}: nothing was written; \
+         reads and deletes go on, free some space and writing goes on by itself"
+    )]
+    NoSpace {
+        /// The database directory.
+        directory: String,
+    },
     /// Stored bytes are not what was written. Restore the file from a backup
     /// or salvage with `kv repair`; nothing was changed.
     #[error("corruption in {file} at offset {offset}: {what}")]
@@ -105,8 +115,13 @@ impl Error {
     /// (`EDQUOT`): it passes when space is freed. A file over its size limit
     /// (`EFBIG`) is no such case.
     pub fn is_out_of_space(&self) -> bool {
-        matches!(self, Error::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        match self {
+            Error::NoSpace { .. } => true,
+            Error::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
     }
 
     /// True if a file or directory does not exist.

@@ -65,7 +65,7 @@ fn guard(shared: &Shared, name: &str, body: fn(&Shared)) {
 
 impl Shared {
     fn run_flush_thread(&self) {
-        while self.signals.wait_for_flush() != Wake::Closed {
+        while self.signals.wait_for_flush(self.space.patience()) != Wake::Closed {
             self.work(Shared::flush_step);
         }
     }
@@ -90,17 +90,27 @@ impl Shared {
         }
     }
 
-    /// Repeats `step` while it finds work. An error ends writing: what a
-    /// background job cannot do, the next one cannot either.
+    /// Repeats `step` while it finds work. A full disk is waited for. Any other
+    /// error ends writing: what a background job cannot do, the next one cannot
+    /// either.
     fn work(&self, step: fn(&Shared) -> Result<bool>) {
         loop {
             if self.check_open().is_err() || self.poison.error().is_some() {
                 return;
             }
             match step(self) {
-                Ok(true) => self.note_progress(),
-                Ok(false) => return,
-                Err(Error::Closed) => return,
+                Ok(true) => {
+                    self.note_space();
+                    self.note_progress();
+                }
+                Ok(false) | Err(Error::Closed) => return,
+                Err(error) if error.is_out_of_space() => {
+                    let is_worth_another_attempt = self.note_no_space();
+                    self.note_progress();
+                    if !is_worth_another_attempt {
+                        return;
+                    }
+                }
                 Err(error) => {
                     self.poison(format!("background work failed: {error}"));
                     self.note_progress();
@@ -112,19 +122,29 @@ impl Shared {
 
     /// One step of the flush thread's work, most urgent first.
     pub(crate) fn flush_step(&self) -> Result<bool> {
-        if self.seal_retired_segments()? || self.prepare_segment()? {
+        let _guard = self.poison_on_panic("a flush");
+        if self.seal_retired_segments()? {
             return Ok(true);
         }
+        // A flush gives space back: that the next segment finds none is no
+        // reason to put it off.
+        let prepared = match self.prepare_segment() {
+            Err(error) if error.is_out_of_space() => Err(error),
+            Ok(false) => Ok(false),
+            outcome => return outcome,
+        };
         if self.flush_oldest()? {
             self.signals.wake_compact();
             return Ok(true);
         }
-        self.collect_garbage()
+        Ok(self.collect_garbage()? || prepared? || self.space_step()?)
     }
 
     /// One step of the compaction thread's work.
     pub(crate) fn compact_step(&self) -> Result<bool> {
-        Ok(self.compact_once(false)? || self.collect_garbage()?)
+        // On a full disk even small gains count.
+        let idle = self.space.is_full();
+        Ok(self.compact_once(idle)? || self.collect_garbage()?)
     }
 
     /// Removes the files of tables that nobody refers to any more.
@@ -139,17 +159,27 @@ impl Shared {
 
     /// One step of any background work, for engines without threads.
     pub(crate) fn background_step(&self) -> Result<bool> {
-        self.check_open()?;
-        self.poison.check()?;
-        let outcome = match self.flush_step() {
-            Ok(false) => self.compact_step(),
-            other => other,
-        };
+        self.check_running()?;
+        let mut worked = self.settle_step(self.flush_step())?;
+        if !worked {
+            worked = self.settle_step(self.compact_step())?;
+        }
+        self.note_progress();
+        Ok(worked)
+    }
+
+    /// Judges the outcome of a step for callers without threads; true if it is
+    /// worth doing another one.
+    pub(crate) fn settle_step(&self, outcome: Result<bool>) -> Result<bool> {
         match outcome {
             Ok(worked) => {
-                self.note_progress();
+                if worked {
+                    self.note_space();
+                }
                 Ok(worked)
             }
+            Err(error) if error.is_out_of_space() => Ok(self.note_no_space()),
+            Err(Error::Closed) => Err(Error::Closed),
             Err(error) => Err(self.poison(format!("background work failed: {error}"))),
         }
     }
@@ -157,13 +187,8 @@ impl Shared {
     /// Without threads the writer does the work it would wait for.
     pub(crate) fn make_room_in_turn(&self) {
         while !self.room_was_made() {
-            match self.flush_step() {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    self.poison(format!("background work failed: {error}"));
-                    return;
-                }
+            if !self.settle_step(self.flush_step()).unwrap_or(false) {
+                return;
             }
         }
     }

@@ -18,6 +18,7 @@ impl Shared {
             if self.view.load().flushed_through >= target {
                 return Ok(());
             }
+            self.check_space()?;
             self.wait_for_flush_step(seen)?;
         }
     }
@@ -28,6 +29,7 @@ impl Shared {
         loop {
             let seen = self.signals.progress();
             self.check_running()?;
+            let _guard = self.poison_on_panic("a freeze");
             let mut role = self.commit.writer.lock();
             let Some(writer) = role.as_mut() else { return Err(Error::Closed) };
             let last = SeqNo(writer.next_seqno.0 - 1);
@@ -44,6 +46,7 @@ impl Shared {
             if empty {
                 return Ok(last);
             }
+            self.check_space()?;
             self.segments.request_next();
             self.wait_for_flush_step(seen)?;
         }
@@ -58,14 +61,7 @@ impl Shared {
                 self.signals.wait_beyond(seen);
                 Ok(())
             }
-            Background::Manual => self.background_flush_step(),
-        }
-    }
-
-    fn background_flush_step(&self) -> Result<()> {
-        match self.flush_step() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.poison(format!("background work failed: {error}"))),
+            Background::Manual => self.settle_step(self.flush_step()).map(|_| ()),
         }
     }
 
@@ -98,15 +94,25 @@ impl Shared {
             return Err(self.poison(format!("cannot sync the log: {error}")));
         }
         self.acknowledge_all();
-        writer.log.finish()
+        unless_full(self.with_reserve(|| writer.log.finish()))
     }
 
     /// Marks log and manifest as complete and releases the directory.
     pub(crate) fn finish_files(&self) -> Result<()> {
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
         self.poison.check()?;
-        self.seal_retired_segments()?;
+        unless_full(self.with_reserve(|| self.seal_retired_segments()).map(|_| ()))?;
         let next_file_id = self.next_file_id.load(Ordering::Relaxed);
-        self.manifest.lock().finish(next_file_id)
+        let mut manifest = self.manifest.lock();
+        unless_full(self.with_reserve(|| manifest.finish(next_file_id)))
+    }
+}
+
+/// The marks of a proper close only save the next open some looking: that there
+/// is no space for them is no reason to say that the close failed.
+fn unless_full(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(error) if error.is_out_of_space() => Ok(()),
+        outcome => outcome,
     }
 }

@@ -20,7 +20,6 @@
 //! request in the queue; the holder looks at the queue once more after letting
 //! go, so no request is left behind.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{Ordering, fence};
 
@@ -87,7 +86,7 @@ impl Shared {
     pub(crate) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<SeqNo> {
         let batch = self.admit(batch)?;
         let waiter = Waiter::new();
-        let owes_sync = self.enqueue(batch, durability, Completion::Waiter(Arc::clone(&waiter)));
+        let owes_sync = self.enqueue(batch, durability, Completion::waiter(&waiter));
         loop {
             if let Some(result) = waiter.poll() {
                 if owes_sync {
@@ -125,6 +124,7 @@ impl Shared {
     fn admit(&self, mut batch: WriteBatch) -> Result<WriteBatch> {
         self.check_open()?;
         self.poison.check()?;
+        self.admit_to_full_disk(&batch)?;
         if batch.expectations().is_empty() {
             return Ok(batch);
         }
@@ -166,6 +166,7 @@ impl Shared {
     /// gone to sleep before it was committed, so this caller has to see to it.
     fn commit_queued(&self) -> bool {
         let mut owes_sync = false;
+        let _guard = self.poison_on_panic("a commit");
         loop {
             let Some(mut role) = self.commit.writer.try_lock() else { return owes_sync };
             let mut stalled = false;
@@ -176,6 +177,10 @@ impl Shared {
                     Err(error) => self.refuse_queued(&error),
                     Ok(writer) => {
                         if !self.make_room(writer) {
+                            if self.space.is_full() {
+                                self.refuse_queued(&self.no_space());
+                                continue;
+                            }
                             stalled = true;
                             break;
                         }
@@ -195,13 +200,26 @@ impl Shared {
     }
 
     fn refuse_queued(&self, error: &Error) {
-        for request in self.commit.drain(usize::MAX) {
-            request.completion.complete(Err(error.clone()));
+        refuse(self.commit.drain(usize::MAX), error);
+    }
+
+    /// Makes room in the log for all of `group`: a full disk must show before
+    /// the first of it is applied.
+    fn reserve_log(&self, writer: &mut Writer, group: &[Request]) -> Result<()> {
+        let bytes = group.iter().map(|request| request.batch.size_bytes()).sum();
+        match self.with_reserve(|| writer.log.reserve(group.len(), bytes)) {
+            Err(error) if error.is_out_of_space() => Err(self.no_space()),
+            Err(error) => Err(self.poison(format!("cannot extend the log: {error}"))),
+            Ok(()) => Ok(()),
         }
     }
 
     /// Logs, inserts and hands over one group; true if it waits for a sync.
     fn commit_group(&self, writer: &mut Writer, group: Vec<Request>) -> bool {
+        if let Err(error) = self.reserve_log(writer, &group) {
+            refuse(group, &error);
+            return false;
+        }
         let mut pending = PendingGroup::new(group.len());
         let view = self.view.load_full();
         let mut failure = None;
@@ -296,6 +314,13 @@ impl Shared {
             self.note_stall();
         }
         room
+    }
+}
+
+/// Answers all of `group` with `error`: nothing of it was written.
+fn refuse(group: Vec<Request>, error: &Error) {
+    for request in group {
+        request.completion.complete(Err(error.clone()));
     }
 }
 

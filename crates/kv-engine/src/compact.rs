@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kv_compaction::{Busy, Plan, RangeCompaction, RangePick, TableRef, Version, pick, pick_idle};
-use kv_core::{Cursor, MergeCursor, Result};
+use kv_core::{Cursor, Error, MergeCursor, Result};
 use kv_sstable::CursorPurpose;
 
 use crate::level_cursor::LevelCursor;
@@ -20,10 +20,16 @@ impl Shared {
     pub(crate) fn compact_once(&self, idle: bool) -> Result<bool> {
         let pick = if idle { pick_idle } else { pick };
         let plan = self.begin_plan(|version, busy| pick(version, &self.policy, busy));
-        match plan {
-            None => Ok(false),
-            Some(plan) => self.carry_out(&plan).map(|()| true),
+        let Some(plan) = plan else { return Ok(false) };
+        if !self.has_space_for(&plan)? {
+            self.busy.lock().end(&plan);
+            return Ok(false);
         }
+        let outcome = self.carry_out(&plan);
+        if outcome.as_ref().is_err_and(Error::is_out_of_space) {
+            self.note_compaction_without_space();
+        }
+        outcome.map(|()| true)
     }
 
     /// Brings all that tables hold in `range` into one level.
@@ -72,6 +78,7 @@ impl Shared {
     }
 
     fn carry_out(&self, plan: &Plan) -> Result<()> {
+        let _guard = self.poison_on_panic("a compaction");
         let outcome = self.move_or_rewrite(plan);
         self.busy.lock().end(plan);
         outcome

@@ -106,7 +106,7 @@ impl Engine {
         durability: Durability,
         on_done: impl FnOnce(Result<SeqNo>) + Send + 'static,
     ) {
-        self.shared.submit(batch, durability, Completion::Callback(Box::new(on_done)));
+        self.shared.submit(batch, durability, Completion::callback(Box::new(on_done)));
     }
 
     /// The live entries of `range`, in order, as of now.

@@ -13,24 +13,28 @@ use crate::view::View;
 impl Shared {
     /// Makes `edit` durable and visible.
     ///
-    /// 1. Sync the directory: the new tables' names are durable before the
+    /// 1. Make room for the edit in the manifest; without it nothing has happened
+    ///    but that the new tables are removed again.
+    /// 2. Sync the directory: the new tables' names are durable before the
     ///    manifest names them. (Their content was synced when they were sealed.)
-    /// 2. Open the new tables and apply the edit; an impossible one stops here.
-    /// 3. Append the edit to the manifest and sync it. A failure poisons the
+    /// 3. Open the new tables and apply the edit; an impossible one stops here.
+    /// 4. Append the edit to the manifest and sync it. A failure poisons the
     ///    engine and removes nothing: the edit may be durable all the same.
-    /// 4. Swap the view; readers see the new version from here on.
-    /// 5. Mark the tables that the edit removed. Each goes when its last
+    /// 5. Swap the view; readers see the new version from here on.
+    /// 6. Mark the tables that the edit removed. Each goes when its last
     ///    reader does.
     pub(crate) fn install(&self, edit: &VersionEdit) -> Result<()> {
+        let _guard = self.poison_on_panic("an edit of the manifest");
         let mut manifest = self.manifest.lock();
         self.poison.check()?;
-        // Not to be tried again, like any sync, whoever asked for the edit.
-        if let Err(error) = self.env.fs.sync_dir() {
-            return Err(self.poison(format!("cannot sync the directory: {error}")));
-        }
         let old = Arc::clone(manifest.version());
         let known: HashMap<u64, &Arc<LiveTable>> =
             old.tables().map(|(_, live)| (live.meta().id, live)).collect();
+        if let Err(error) = self.with_reserve(|| manifest.make_room(edit)) {
+            self.discard_tables(edit, &known);
+            return Err(error);
+        }
+        self.sync_directory()?;
         let database_id = manifest.database_id();
         let new = old.apply(edit, |meta| match known.get(&meta.id) {
             Some(live) => Ok(Arc::clone(live)),
@@ -45,14 +49,24 @@ impl Shared {
         for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
             live.mark_obsolete();
         }
-        manifest
-            .rotate_if_long(&self.env)
-            .map_err(|error| self.poison(format!("cannot replace the manifest: {error}")))
+        match manifest.rotate_if_long(&self.env) {
+            Err(error) => Err(self.poison(format!("cannot replace the manifest: {error}"))),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Records that segment `id` exists, before it takes its first record.
     pub(crate) fn record_segment(&self, id: u64) -> Result<()> {
         self.install(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() })
+    }
+
+    /// Removes the files of tables that `edit` cannot bring in. One that cannot
+    /// be removed is an orphan, which the next open removes.
+    fn discard_tables(&self, edit: &VersionEdit, known: &HashMap<u64, &Arc<LiveTable>>) {
+        let new = edit.added.iter().filter(|(_, meta)| !known.contains_key(&meta.id));
+        for (_, meta) in new {
+            let _ = self.env.fs.remove(&meta.file_name());
+        }
     }
 
     fn open_table(&self, meta: &TableMeta, database_id: DatabaseId) -> Result<Arc<LiveTable>> {

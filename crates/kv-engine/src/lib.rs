@@ -66,6 +66,7 @@ mod segments;
 mod shared;
 mod signals;
 mod snapshot;
+mod space;
 mod stats;
 mod sync;
 mod view;

@@ -21,7 +21,7 @@ const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
 /// Zeros written ahead into a new manifest: within them a torn edit can be told
 /// from a damaged one. Enough for some hundred edits.
-const PREWRITTEN_BYTES: u64 = 64 << 10;
+pub(crate) const PREWRITTEN_BYTES: u64 = 64 << 10;
 
 /// File ids are reserved in the manifest this many at a time, so that an
 /// unfinished table found at open is known to be ours by its number.
@@ -83,18 +83,40 @@ impl Manifest {
         state: ManifestState,
         version: Arc<Version<LiveTable>>,
     ) -> Result<Manifest> {
+        let mut manifest = Manifest::begin(env, id, database_id, state, version)?;
+        manifest.complete(env)?;
+        Ok(manifest)
+    }
+
+    /// Creates the file with room for its first record. Without that record it
+    /// counts for nothing, and an error removes it.
+    fn begin(
+        env: &Env,
+        id: u64,
+        database_id: DatabaseId,
+        state: ManifestState,
+        version: Arc<Version<LiveTable>>,
+    ) -> Result<Manifest> {
         let header = FileHeader {
             kind: FileKind::Manifest,
             database_id,
             file_id: id,
             file_uid: env.entropy.random_id(),
         };
-        let log = LogWriter::create(&*env.fs, &names::manifest(id), header, PREWRITTEN_BYTES)?;
-        let mut manifest = Manifest { id, header, log, state, version };
-        let snapshot = manifest.snapshot();
-        manifest.append(&snapshot)?;
-        env.fs.sync_dir()?;
-        Ok(manifest)
+        let name = names::manifest(id);
+        let created = LogWriter::create(&*env.fs, &name, header, PREWRITTEN_BYTES);
+        let begun = created.and_then(|log| {
+            let mut manifest = Manifest { id, header, log, state, version };
+            manifest.make_room(&manifest.snapshot())?;
+            Ok(manifest)
+        });
+        // If the removal fails too, the next open does it.
+        begun.inspect_err(|_| drop(env.fs.remove(&name)))
+    }
+
+    fn complete(&mut self, env: &Env) -> Result<()> {
+        self.append(&self.snapshot())?;
+        env.fs.sync_dir()
     }
 
     pub(crate) fn database_id(&self) -> DatabaseId {
@@ -109,6 +131,16 @@ impl Manifest {
         &self.version
     }
 
+    /// Makes sure that `edit` can be appended on a full disk.
+    ///
+    /// # Errors
+    /// Out of space: nothing has changed.
+    pub(crate) fn make_room(&mut self, edit: &VersionEdit) -> Result<()> {
+        // The size of an edit does not depend on where it stands.
+        let payload = edit.encode(self.header.seed(), 0)?;
+        self.log.reserve(1, payload.len())
+    }
+
     /// Makes `edit` durable; `version` is what it leads to.
     pub(crate) fn commit(
         &mut self,
@@ -121,7 +153,11 @@ impl Manifest {
         Ok(())
     }
 
-    /// Replaces the file by a snapshot once it has grown too long.
+    /// Replaces the file by a snapshot once it has grown too long. On a full
+    /// disk that has to wait.
+    ///
+    /// # Errors
+    /// Any error leaves it open which of the two files counts.
     pub(crate) fn rotate_if_long(&mut self, env: &Env) -> Result<()> {
         if self.log.file_bytes() < MAX_MANIFEST_BYTES {
             return Ok(());
@@ -129,7 +165,12 @@ impl Manifest {
         let old = names::manifest(self.id);
         let version = Arc::clone(&self.version);
         let database_id = self.header.database_id;
-        *self = Manifest::create(env, self.id + 1, database_id, self.state, version)?;
+        let mut next = match Manifest::begin(env, self.id + 1, database_id, self.state, version) {
+            Err(error) if error.is_out_of_space() => return Ok(()),
+            outcome => outcome?,
+        };
+        next.complete(env)?;
+        *self = next;
         env.fs.remove(&old)?;
         env.fs.sync_dir()
     }
@@ -137,7 +178,9 @@ impl Manifest {
     /// Ends the file with a mark that nothing is missing. `next_file_id` is
     /// exact from now on: nothing is reserved any more.
     pub(crate) fn finish(&mut self, next_file_id: u64) -> Result<()> {
-        self.append(&VersionEdit { next_file_id: Some(next_file_id), ..VersionEdit::default() })?;
+        let last = VersionEdit { next_file_id: Some(next_file_id), ..VersionEdit::default() };
+        self.make_room(&last)?;
+        self.append(&last)?;
         self.log.finish()
     }
 

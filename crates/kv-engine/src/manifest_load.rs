@@ -99,16 +99,19 @@ impl Listing {
         for entry in fs.list()? {
             let name = FileName::parse(&entry.name);
             match name {
-                Some(FileName::Manifest(_) | FileName::Segment | FileName::Table(_))
-                    if !entry.is_regular_file =>
-                {
+                Some(
+                    FileName::Manifest(_)
+                    | FileName::Segment
+                    | FileName::Table(_)
+                    | FileName::Reserve,
+                ) if !entry.is_regular_file => {
                     let what = "a link, a pipe or a directory has the name of a database file; \
                                 move it away";
                     let path = format!("{}/{}", fs.describe(), entry.name);
                     let error = io::Error::new(io::ErrorKind::InvalidInput, what);
                     return Err(Error::io("open", path, error));
                 }
-                Some(FileName::Lock | FileName::Quarantine) => {}
+                Some(FileName::Lock | FileName::Reserve | FileName::Quarantine) => {}
                 Some(FileName::Manifest(id)) => listing.manifests.push(id),
                 Some(FileName::Segment) => listing.segments.push(entry.name),
                 Some(FileName::Table(id)) => listing.tables.push((id, entry.name)),

@@ -8,6 +8,8 @@ pub(crate) const ACTIVE_SEGMENT: &str = "wal.log";
 /// The segment prepared to follow the active one. Under this name it may
 /// already hold records: the writer does not wait for the rename.
 pub(crate) const NEXT_SEGMENT: &str = "wal_next.log";
+/// Space held back for work that a full disk must not stop.
+pub(crate) const RESERVE: &str = "RESERVE";
 /// Damaged bytes that recovery or repair set aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
@@ -15,6 +17,7 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileName {
     Lock,
+    Reserve,
     /// `wal.log`, `wal_next.log` or `wal_000012.log`.
     Segment,
     Manifest(u64),
@@ -29,6 +32,7 @@ impl FileName {
         match name {
             LOCK => return Some(FileName::Lock),
             ACTIVE_SEGMENT | NEXT_SEGMENT => return Some(FileName::Segment),
+            RESERVE => return Some(FileName::Reserve),
             QUARANTINE => return Some(FileName::Quarantine),
             _ => {}
         }

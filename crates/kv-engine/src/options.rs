@@ -69,6 +69,10 @@ pub struct Options {
     pub table: TableOptions,
     /// Who runs flushes and compactions.
     pub background: Background,
+    /// Disk space held back in the file `RESERVE`, in bytes, so that flushes,
+    /// deletes and the next open succeed on a full disk. `None`, the default, is
+    /// what these need: a log segment and a manifest. 0 holds nothing back.
+    pub reserve_bytes: Option<u64>,
     /// Tells which entries have expired and may be dropped by compactions.
     pub retention: Option<Arc<dyn RetentionRule>>,
 }
@@ -86,6 +90,7 @@ impl Default for Options {
             read_mode: ReadMode::Map,
             table: TableOptions::default(),
             background: Background::Threads,
+            reserve_bytes: None,
             retention: None,
         }
     }

@@ -41,6 +41,7 @@ use crate::report::RecoveryReport;
 use crate::segments::Segments;
 use crate::shared::Shared;
 use crate::signals::Signals;
+use crate::space::{Space, hold_reserve, make_room_to_open};
 use crate::stats::Counters;
 use crate::sync::SyncQueue;
 use crate::view::View;
@@ -58,6 +59,7 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
     }
     let lock = env.fs.lock(names::LOCK)?;
     let listing = Listing::read(&*env.fs)?;
+    make_room_to_open(&*env.fs, &options)?;
     let loaded = match load_manifest(&env, &listing)? {
         Some(loaded) => loaded,
         None => new_database(&env, &options, &listing)?,
@@ -79,7 +81,7 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
     )?;
     let superseded: Vec<String> = listing.manifests.iter().copied().map(names::manifest).collect();
     remove_all(&env, &superseded)?;
-    let (segment, log, segment_names) = start_segment(&env, &options, &mut manifest, &found)?;
+    let started = start_segment(&env, &options, &mut manifest, &found)?;
     let orphans = orphan_tables(&*env.fs, &listing, &version, &loaded)?;
     remove_all(&env, &orphans)?;
     // Manifests change at every open: only what is out of the ordinary counts.
@@ -95,9 +97,7 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
         version,
         replayed,
         manifest,
-        segment,
-        log,
-        segment_names,
+        started,
         report,
     }))
 }
@@ -174,13 +174,23 @@ fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestStat
     state
 }
 
+/// The log as it goes on.
+struct Started {
+    segment: u64,
+    log: LogWriter,
+    /// Every segment on disk.
+    names: BTreeMap<u64, String>,
+    /// False if the disk is full.
+    is_reserved: bool,
+}
+
 /// Seals the names of the old segments and makes the new active one.
 fn start_segment(
     env: &Env,
     options: &Options,
     manifest: &mut Manifest,
     found: &FoundSegments,
-) -> Result<(u64, LogWriter, BTreeMap<u64, String>)> {
+) -> Result<Started> {
     let mut names = BTreeMap::new();
     for (&id, name) in &found.live {
         let sealed = names::sealed_segment(id);
@@ -199,7 +209,10 @@ fn start_segment(
         file_uid: env.entropy.random_id(),
     };
     let zeros = options.memtable_flush_size.segment_bytes();
-    let log = LogWriter::create(&*env.fs, names::ACTIVE_SEGMENT, header, zeros)?;
+    let log = LogWriter::create(&*env.fs, names::ACTIVE_SEGMENT, header, zeros);
+    // What cannot be removed is a leftover of the next open, and so is this.
+    let log = log.inspect_err(|_| drop(env.fs.remove(names::ACTIVE_SEGMENT)))?;
+    let is_reserved = hold_reserve(&*env.fs, options)?;
     env.fs.sync_dir()?;
     let version = Arc::clone(manifest.version());
     manifest
@@ -210,7 +223,7 @@ fn start_segment(
         names.iter().filter(|&(&id, _)| id < oldest).map(|(_, name)| name.clone()).collect();
     remove_all(env, &unneeded)?;
     names.retain(|&id, _| id >= oldest);
-    Ok((id, log, names))
+    Ok(Started { segment: id, log, names, is_reserved })
 }
 
 /// Tables that nothing refers to and that are ours: so their number says, and
@@ -287,18 +300,16 @@ struct Parts {
     version: Arc<Version<LiveTable>>,
     replayed: Replayed,
     manifest: Manifest,
-    segment: u64,
-    log: LogWriter,
-    segment_names: BTreeMap<u64, String>,
+    started: Started,
     report: RecoveryReport,
 }
 
 fn assemble(parts: Parts) -> Shared {
     let state = parts.manifest.state();
-    let replayed = parts.replayed;
+    let (replayed, started) = (parts.replayed, parts.started);
     let writer = Writer {
-        log: parts.log,
-        segment: parts.segment,
+        log: started.log,
+        segment: started.segment,
         memtable: replayed.writer,
         next_seqno: replayed.last_seqno.plus(1),
         segment_requested: false,
@@ -319,7 +330,7 @@ fn assemble(parts: Parts) -> Shared {
         sync: SyncQueue::new(&writer),
         commit: CommitQueue::new(writer),
         manifest: Mutex::new(parts.manifest),
-        segments: Segments::new(parts.segment_names),
+        segments: Segments::new(started.names),
         busy: Mutex::new(Busy::default()),
         // Ids below the reserve of the last open may be in use by leftovers.
         next_file_id: AtomicU64::new(state.next_file_id - FILE_ID_RESERVE),
@@ -328,6 +339,7 @@ fn assemble(parts: Parts) -> Shared {
         pool: parts.pool,
         signals: Signals::new(),
         poison: Poison::default(),
+        space: Space::new(&parts.options, started.is_reserved),
         closed: AtomicBool::new(false),
         cancel: AtomicBool::new(false),
         counters: Counters::default(),

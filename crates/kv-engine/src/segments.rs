@@ -21,11 +21,27 @@ use parking_lot::Mutex;
 
 use crate::names;
 use crate::shared::Shared;
+use crate::space::SMALL_SEGMENT_BYTES;
 
 /// A segment ready to take records.
 pub(crate) struct PreparedSegment {
     pub(crate) id: u64,
     pub(crate) log: LogWriter,
+}
+
+/// A segment on its way from the active name to its own. Each step is taken
+/// once, however often a full disk interrupts them.
+struct Retired {
+    id: u64,
+    log: LogWriter,
+    next_step: SealStep,
+}
+
+#[derive(PartialEq, Eq)]
+enum SealStep {
+    Finish,
+    GiveItsName,
+    PromoteNext,
 }
 
 /// What is where.
@@ -37,7 +53,7 @@ struct State {
     /// Every segment on disk by id, with its present name.
     names: BTreeMap<u64, String>,
     /// Segments the writer has left, not sealed yet, oldest first.
-    retired: VecDeque<(u64, LogWriter)>,
+    retired: VecDeque<Retired>,
     prepared: Option<PreparedSegment>,
     requested: bool,
 }
@@ -66,7 +82,8 @@ impl Segments {
 
     /// Hands over a segment that takes no more records and is synced.
     pub(crate) fn retire(&self, id: u64, log: LogWriter) {
-        self.state.lock().retired.push_back((id, log));
+        let retired = Retired { id, log, next_step: SealStep::Finish };
+        self.state.lock().retired.push_back(retired);
     }
 
     /// Number of segments on disk.
@@ -79,36 +96,60 @@ impl Shared {
     /// Seals and renames what the writer has left; true if there was anything.
     pub(crate) fn seal_retired_segments(&self) -> Result<bool> {
         let mut any = false;
-        while let Some((id, mut log)) = { self.segments.state.lock().retired.pop_front() } {
+        while let Some(mut retired) = { self.segments.state.lock().retired.pop_front() } {
             any = true;
-            log.finish()?;
-            let sealed = names::sealed_segment(id);
-            self.env.fs.rename(names::ACTIVE_SEGMENT, &sealed)?;
-            self.env.fs.sync_dir()?;
-            self.env.fs.rename(names::NEXT_SEGMENT, names::ACTIVE_SEGMENT)?;
-            self.env.fs.sync_dir()?;
-            let mut state = self.segments.state.lock();
-            state.names.insert(id, sealed);
-            if let Some(active) = state.names.get_mut(&(id + 1)) {
-                *active = names::ACTIVE_SEGMENT.into();
+            if let Err(error) = self.seal(&mut retired) {
+                self.segments.state.lock().retired.push_front(retired);
+                return Err(error);
             }
         }
         Ok(any)
     }
 
+    fn seal(&self, retired: &mut Retired) -> Result<()> {
+        let sealed = names::sealed_segment(retired.id);
+        if retired.next_step == SealStep::Finish {
+            retired.log.finish()?;
+            retired.next_step = SealStep::GiveItsName;
+        }
+        if retired.next_step == SealStep::GiveItsName {
+            self.env.fs.rename(names::ACTIVE_SEGMENT, &sealed)?;
+            self.sync_directory()?;
+            self.segments.state.lock().names.insert(retired.id, sealed);
+            retired.next_step = SealStep::PromoteNext;
+        }
+        self.env.fs.rename(names::NEXT_SEGMENT, names::ACTIVE_SEGMENT)?;
+        self.sync_directory()?;
+        if let Some(active) = self.segments.state.lock().names.get_mut(&(retired.id + 1)) {
+            *active = names::ACTIVE_SEGMENT.into();
+        }
+        Ok(())
+    }
+
     /// Prepares the next segment if one was asked for; true if it did.
+    ///
+    /// # Errors
+    /// Out of space: it is still asked for, and nothing of it is left behind.
     pub(crate) fn prepare_segment(&self) -> Result<bool> {
         {
-            let mut state = self.segments.state.lock();
+            let state = self.segments.state.lock();
             if !state.requested || state.prepared.is_some() || !state.retired.is_empty() {
                 return Ok(false);
             }
-            state.requested = false;
         }
         let id = self.manifest.lock().state().newest_segment + 1;
-        let log = self.create_segment(id, names::NEXT_SEGMENT)?;
-        self.record_segment(id)?;
+        let log = self.create_segment(id, names::NEXT_SEGMENT).and_then(|log| {
+            self.record_segment(id)?;
+            Ok(log)
+        });
+        let log = log.inspect_err(|error| {
+            if error.is_out_of_space() {
+                // What cannot be removed now is a leftover for the next open.
+                let _ = self.env.fs.remove(names::NEXT_SEGMENT);
+            }
+        })?;
         let mut state = self.segments.state.lock();
+        state.requested = false;
         state.names.insert(id, names::NEXT_SEGMENT.into());
         state.prepared = Some(PreparedSegment { id, log });
         Ok(true)
@@ -121,9 +162,12 @@ impl Shared {
             file_id: id,
             file_uid: self.env.entropy.random_id(),
         };
-        let zeros = self.options.memtable_flush_size.segment_bytes();
+        let zeros = match self.space.is_full() {
+            true => SMALL_SEGMENT_BYTES,
+            false => self.options.memtable_flush_size.segment_bytes(),
+        };
         let log = LogWriter::create(&*self.env.fs, name, header, zeros)?;
-        self.env.fs.sync_dir()?;
+        self.sync_directory()?;
         Ok(log)
     }
 

@@ -25,6 +25,7 @@ use crate::poison::Poison;
 use crate::report::RecoveryReport;
 use crate::segments::Segments;
 use crate::signals::Signals;
+use crate::space::Space;
 use crate::stats::{Counters, LevelStats, Stats};
 use crate::sync::SyncQueue;
 use crate::view::View;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) pool: ArenaPool,
     pub(crate) signals: Signals,
     pub(crate) poison: Poison,
+    pub(crate) space: Space,
     pub(crate) closed: AtomicBool,
     /// Set at close: long rewrites stop at the next entry.
     pub(crate) cancel: AtomicBool,
@@ -120,6 +122,15 @@ impl Shared {
         self.drive_writer();
     }
 
+    /// Makes changes of directory entries durable. Like any sync it is never
+    /// tried again, whoever asked for it: a failure poisons the engine.
+    pub(crate) fn sync_directory(&self) -> Result<()> {
+        self.env
+            .fs
+            .sync_dir()
+            .map_err(|error| self.poison(format!("cannot sync the directory: {error}")))
+    }
+
     pub(crate) fn level_stats(&self) -> Vec<LevelStats> {
         let version = Arc::clone(&self.view.load().version);
         let of_level = |(level, tables): (usize, &Arc<[Arc<crate::live_table::LiveTable>]>)| {
@@ -165,6 +176,9 @@ impl Shared {
             compaction_read_bytes: load(&counters.compaction_read_bytes),
             compaction_written_bytes: load(&counters.compaction_written_bytes),
             expired_dropped: load(&counters.expired_dropped),
+            disk_full_events: load(&counters.disk_full),
+            compactions_postponed: load(&counters.compactions_postponed),
+            disk_full: self.space.is_full(),
             compaction_debt_bytes: kv_compaction::debt_bytes(&view.version, &self.policy),
             gets,
             tables_probed: probed,

@@ -88,8 +88,8 @@ impl Signals {
         self.sync.wait(patience)
     }
 
-    pub(crate) fn wait_for_flush(&self) -> Wake {
-        self.flush.wait(None)
+    pub(crate) fn wait_for_flush(&self, patience: Option<Duration>) -> Wake {
+        self.flush.wait(patience)
     }
 
     pub(crate) fn wait_for_compact(&self, patience: Option<Duration>) -> Wake {

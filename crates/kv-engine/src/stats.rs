@@ -26,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) compaction_read_bytes: AtomicU64,
     pub(crate) compaction_written_bytes: AtomicU64,
     pub(crate) expired_dropped: AtomicU64,
+    pub(crate) disk_full: AtomicU64,
+    pub(crate) compactions_postponed: AtomicU64,
     /// Read counters apart: readers and the writer run on different cores.
     pub(crate) gets: CachePadded<AtomicU64>,
     pub(crate) tables_probed: CachePadded<AtomicU64>,
@@ -86,6 +88,10 @@ pub struct Stats {
     pub compaction_written_bytes: u64,
     /// Expired entries that compactions dropped.
     pub expired_dropped: u64,
+    /// Times the disk was found full.
+    pub disk_full_events: u64,
+    /// Compactions that were put off because their output would not have fit.
+    pub compactions_postponed: u64,
     /// Bytes that still have to be rewritten to bring the tree into shape.
     pub compaction_debt_bytes: u64,
     /// Point reads.
@@ -102,6 +108,8 @@ pub struct Stats {
     pub table_bytes: u64,
     /// Newest write that readers see.
     pub visible_seqno: u64,
+    /// True while the disk is full: puts are refused until there is space.
+    pub disk_full: bool,
     /// True after a failure that ended writing.
     pub poisoned: bool,
 }

@@ -214,6 +214,7 @@ impl Shared {
     }
 
     fn sync_until(&self, enough: impl Fn() -> bool) {
+        let _guard = self.poison_on_panic("a sync of the log");
         while !enough() {
             let (handle, target) = {
                 let mut pending = self.sync.pending.lock();

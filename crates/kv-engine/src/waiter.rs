@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 
-use kv_core::{Result, SeqNo};
+use kv_core::{Error, Result, SeqNo};
 use parking_lot::Mutex;
 
 /// A caller blocked in `write`.
@@ -55,17 +55,41 @@ impl Waiter {
 /// Called once with the outcome of a submitted batch.
 pub(crate) type OnDone = Box<dyn FnOnce(Result<SeqNo>) + Send>;
 
-/// Where the outcome of a batch goes.
-pub(crate) enum Completion {
+/// Where the outcome of a batch goes. One that is dropped unanswered, because
+/// the thread that held it panicked, still tells its caller.
+pub(crate) struct Completion(Option<Target>);
+
+enum Target {
     Waiter(Arc<Waiter>),
     Callback(OnDone),
 }
 
 impl Completion {
-    pub(crate) fn complete(self, result: Result<SeqNo>) {
-        match self {
-            Completion::Waiter(waiter) => waiter.complete(result),
-            Completion::Callback(on_done) => on_done(result),
+    pub(crate) fn waiter(waiter: &Arc<Waiter>) -> Completion {
+        Completion(Some(Target::Waiter(Arc::clone(waiter))))
+    }
+
+    pub(crate) fn callback(on_done: OnDone) -> Completion {
+        Completion(Some(Target::Callback(on_done)))
+    }
+
+    pub(crate) fn complete(mut self, result: Result<SeqNo>) {
+        self.answer(result);
+    }
+
+    fn answer(&mut self, result: Result<SeqNo>) {
+        match self.0.take() {
+            Some(Target::Waiter(waiter)) => waiter.complete(result),
+            Some(Target::Callback(on_done)) => on_done(result),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.answer(Err(Error::Poisoned { cause: "a panic while committing".into() }));
         }
     }
 }

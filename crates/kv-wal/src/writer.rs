@@ -18,6 +18,12 @@ use crate::synced::SyncedPosition;
 /// memory that one large record takes and keeps the buffer in the cache.
 const GROUP_BUFFER_BYTES: usize = 1 << 20;
 
+/// [`LogWriter::reserve`] grows a file by this share of what was prewritten, so
+/// that large logs grow in few calls and small ones stay small ...
+const GROWTH_SHARE: u64 = 16;
+/// ... by this many bytes at most: about a millisecond of zeros.
+const MAX_GROWTH_BYTES: u64 = 4 << 20;
+
 /// Writes one log file, front to back.
 ///
 /// 1. [`append`](LogWriter::append) encodes a record into the group buffer.
@@ -35,6 +41,10 @@ pub struct LogWriter {
     end: Lsn,
     flushed: Lsn,
     synced: SyncedPosition,
+    /// Length of the file with the zeros behind the last record: within it an
+    /// append needs no space from the disk.
+    allocated_bytes: u64,
+    growth_bytes: u64,
     failure: Option<Error>,
 }
 
@@ -68,8 +78,38 @@ impl LogWriter {
             end: Lsn::START,
             flushed: Lsn::START,
             synced: SyncedPosition::default(),
+            allocated_bytes: prewritten_bytes.max(FRAME_BYTES),
+            growth_bytes: (prewritten_bytes / GROWTH_SHARE).clamp(FRAME_BYTES, MAX_GROWTH_BYTES),
             failure: None,
         })
+    }
+
+    /// Makes room for `records` records with `payload_bytes` in all: zeros are
+    /// written behind the log until the file is long enough. A full disk shows
+    /// here, before anything of a record is written, and not in the middle of
+    /// one.
+    ///
+    /// Costs a comparison while the prewritten part lasts.
+    ///
+    /// # Errors
+    /// [`Io`](Error::Io) with [`is_out_of_space`](Error::is_out_of_space) if the
+    /// disk is full: the log is as it was and can be used on. Any other `Io` ends
+    /// it.
+    pub fn reserve(&mut self, records: usize, payload_bytes: usize) -> Result<()> {
+        self.check_usable()?;
+        let needed = self.end.plus(records * RECORD_HEADER_BYTES + payload_bytes).file_end();
+        if needed <= self.allocated_bytes {
+            return Ok(());
+        }
+        let goal = needed.next_multiple_of(self.growth_bytes);
+        match self.file.zero_fill(goal) {
+            Err(error) if error.is_out_of_space() => Err(error),
+            outcome => {
+                self.keep_failure(outcome)?;
+                self.allocated_bytes = goal;
+                Ok(())
+            }
+        }
     }
 
     /// Encodes a record into the group buffer and returns the lsn behind it.
@@ -152,10 +192,13 @@ impl LogWriter {
     /// a damaged tail, proves that every record before it was durable.
     ///
     /// # Errors
-    /// `Io`; the file is then as a crash would have left it. Either way the
-    /// log takes no more records.
+    /// [`is_out_of_space`](Error::is_out_of_space) if the disk is full: nothing
+    /// but the sync was done, try again. Any other `Io`: the file is as a crash
+    /// would have left it. After either that or success the log takes no more
+    /// records.
     pub fn finish(&mut self) -> Result<()> {
         self.sync()?;
+        self.reserve(1, 0)?;
         self.append_record(RecordType::End, &[])?;
         self.flush()?;
         let sealed = self.file.seal();

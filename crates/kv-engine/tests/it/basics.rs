@@ -96,7 +96,7 @@ fn a_small_data_set_is_a_log_and_nothing_else() {
     settle(&engine);
     let names: Vec<String> =
         disk.fs().list().unwrap().into_iter().map(|entry| entry.name).collect();
-    assert_eq!(names, ["LOCK", "MANIFEST_000001", "wal.log"]);
+    assert_eq!(names, ["LOCK", "MANIFEST_000001", "RESERVE", "wal.log"]);
 }
 
 #[test]

@@ -93,6 +93,10 @@ enum Stage<'a> {
     Active { active: usize, last: &'a [u8] },
 }
 
+fn holds_data(name: &str) -> bool {
+    !["LOCK", "RESERVE"].contains(&name)
+}
+
 impl Specimen {
     fn write(&mut self, engine: &Engine, key: &str, value: &[u8]) {
         engine.put(key.as_bytes(), value).unwrap();
@@ -160,7 +164,7 @@ impl Specimen {
 
     fn files(&self) -> Vec<String> {
         let entries = self.disk.fs().list().unwrap();
-        entries.into_iter().map(|entry| entry.name).filter(|name| name != "LOCK").collect()
+        entries.into_iter().map(|entry| entry.name).filter(|name| holds_data(name)).collect()
     }
 
     /// The one file whose name starts like this.

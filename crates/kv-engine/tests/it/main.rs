@@ -11,5 +11,7 @@ mod crash;
 mod damage;
 mod failing_disk;
 mod format;
+mod full_disk;
 mod model;
+mod panics;
 mod support;

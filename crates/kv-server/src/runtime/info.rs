@@ -119,7 +119,9 @@ fn write_persistence(server: &Server, lines: &mut Lines) {
     lines.add("aof_enabled", 1);
     lines.add("rdb_bgsave_in_progress", 0);
     lines.add("aof_rewrite_in_progress", 0);
-    lines.add("aof_last_write_status", if stats.poisoned { "err" } else { "ok" });
+    let refuses_writes = stats.poisoned || stats.disk_full;
+    lines.add("aof_last_write_status", if refuses_writes { "err" } else { "ok" });
+    lines.add("disk_full", u8::from(stats.disk_full));
     lines.add("wal_syncs", stats.wal_syncs);
     lines.add("wal_segments", stats.wal_segments);
     lines.add("recovery", server.engine.recovery_report());

@@ -153,3 +153,49 @@ fn a_read_error_is_no_end_of_the_log() {
         assert_eq!(reader.tail(), None);
     }
 }
+
+/// What was reserved can be written on a disk that has become full, and a
+/// reservation that finds no room leaves the log as it was.
+#[test]
+fn a_full_disk_shows_when_room_is_reserved_and_not_in_a_record() {
+    let disk = SimDisk::new(0);
+    let mut log = LogWriter::create(&*disk.fs(), NAME, header(), 64 << 10).unwrap();
+    disk.fs().sync_dir().unwrap();
+    let mut written = 0;
+    for room in [70 << 10, 90 << 10, 200 << 10] {
+        disk.set_capacity(Some(room));
+        let error = loop {
+            if let Err(error) = log.reserve(1, 1000) {
+                break error;
+            }
+            log.append(&text(written, 1000)).unwrap();
+            log.sync().unwrap();
+            written += 1;
+        };
+        assert!(error.is_out_of_space(), "{error}");
+        assert!(disk.fs().free_space().unwrap() < 64 << 10, "the room was used");
+    }
+    disk.set_capacity(None);
+    log.finish().unwrap();
+    let reading = read_disk(&disk, SegmentPosition::Sealed);
+    assert!(reading.end.is_ok());
+    assert_eq!(reading.records.len(), written);
+}
+
+/// The end mark needs room like any record: without it the log stays open.
+#[test]
+fn a_log_can_be_finished_once_there_is_room_for_its_mark() {
+    let disk = SimDisk::new(0);
+    let mut log = LogWriter::create(&*disk.fs(), NAME, header(), 0).unwrap();
+    disk.fs().sync_dir().unwrap();
+    // The mark does not fit into what is left of the first frame.
+    log.append(&text(1, 4080 - 20 - 10)).unwrap();
+    log.sync().unwrap();
+    disk.set_capacity(Some(2 * 4096));
+    assert!(log.finish().unwrap_err().is_out_of_space());
+    disk.set_capacity(None);
+    log.finish().unwrap();
+    let reading = read_disk(&disk, SegmentPosition::Sealed);
+    assert!(reading.end.is_ok());
+    assert_eq!(reading.records.len(), 1);
+}

@@ -49,12 +49,15 @@ fn each_missing_file_is_named() {
 }
 
 #[test]
-fn a_missing_lock_file_is_made_again() {
+fn a_missing_file_without_data_is_made_again() {
     let specimen = Specimen::new(1, LAST);
-    let disk = specimen.copy();
-    disk.fs().remove("LOCK").unwrap();
-    let engine = open(&disk, options());
-    assert_eq!(specimen.question(&engine, "without LOCK"), Outcome::Identical);
+    for name in ["LOCK", "RESERVE"] {
+        let disk = specimen.copy();
+        disk.fs().remove(name).unwrap();
+        let engine = open(&disk, options());
+        assert_eq!(specimen.question(&engine, &format!("without {name}")), Outcome::Identical);
+        assert!(disk.read_file(name).is_some(), "{name}");
+    }
 }
 
 /// A sealed segment lacks nothing: if it ends early it was cut, even if nothing
