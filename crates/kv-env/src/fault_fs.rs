@@ -152,6 +152,10 @@ impl Fs for FaultFs {
         self.gate.pass(Operation::Reserve, name)?;
         self.inner.reserve(name, bytes)
     }
+
+    fn trusts_maps(&self) -> bool {
+        self.inner.trusts_maps()
+    }
 }
 
 struct FaultWriteFile {

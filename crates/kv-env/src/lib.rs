@@ -60,7 +60,7 @@ mod system;
 pub use fault::{Failure, Fault, Operation};
 pub use fault_fs::FaultFs;
 pub use ports::{Clock, DirEntry, DirLock, Entropy, Env, Fs, ReadFile, SyncHandle, WriteFile};
-pub use real::{RealFs, page_size};
+pub use real::{RealFs, RealOptions, page_size};
 pub use scheduling::schedule_as_background;
 pub use sim::{CrashChoice, DeviceFault, DirectoryModel, SimClock, SimDisk, SimOptions};
 pub use system::{SystemClock, SystemEntropy};

@@ -56,6 +56,11 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// no room. After an error a file that was not there is not there, and one
     /// that was has its old length.
     fn reserve(&self, name: &str, bytes: u64) -> Result<()>;
+    /// False where maps are less to be relied on than reads, as on network and
+    /// user-space file systems, which may fail at any access: read there.
+    fn trusts_maps(&self) -> bool {
+        true
+    }
 }
 
 /// What [`Fs::list`] reports of a directory entry.

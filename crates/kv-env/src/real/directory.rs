@@ -13,10 +13,11 @@ use crate::ports::DirEntry;
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Everything for the owner, nothing for anybody else.
+/// Everything for the owner, nothing for anybody else. It is set again after
+/// creation, because the process's umask may have taken some of it away.
 const DIRECTORY_MODE: Mode = Mode::RWXU;
 
-fn error(operation: &'static str, path: &Path, errno: Errno) -> Error {
+pub(super) fn error(operation: &'static str, path: &Path, errno: Errno) -> Error {
     Error::io(operation, path.display().to_string(), describe_errno(errno))
 }
 
@@ -42,7 +43,12 @@ pub(super) fn create_with_parents(path: &Path) -> Result<()> {
     }
     for directory in missing.into_iter().rev() {
         match rustix::fs::mkdir(directory, DIRECTORY_MODE) {
-            Ok(()) | Err(Errno::EXIST) => sync_parent(directory)?,
+            Ok(()) => {
+                rustix::fs::chmod(directory, DIRECTORY_MODE)
+                    .map_err(|errno| error("create directory", directory, errno))?;
+                sync_parent(directory)?;
+            }
+            Err(Errno::EXIST) => sync_parent(directory)?,
             Err(errno) => return Err(error("create directory", directory, errno)),
         }
     }
@@ -67,6 +73,7 @@ pub(super) fn open_at(root: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno
 /// Creates the sub-directory `name` unless it exists.
 pub(super) fn create_at(root: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     match rustix::fs::mkdirat(root, name, DIRECTORY_MODE) {
+        Ok(()) => rustix::fs::chmodat(root, name, DIRECTORY_MODE, AtFlags::empty()),
         Err(Errno::EXIST) => {
             let status = rustix::fs::statat(root, name, AtFlags::SYMLINK_NOFOLLOW)?;
             match FileType::from_raw_mode(status.st_mode) {

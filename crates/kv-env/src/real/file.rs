@@ -19,7 +19,7 @@ const ZERO_PIECE_BYTES: usize = 1 << 20;
 const SEALED_MODE: Mode = Mode::RUSR;
 
 /// Any permission to write.
-const WRITE_BITS: Mode = Mode::WUSR.union(Mode::WGRP).union(Mode::WOTH);
+pub(super) const WRITE_BITS: Mode = Mode::WUSR.union(Mode::WGRP).union(Mode::WOTH);
 
 /// A descriptor and the path for messages about it.
 #[derive(Debug)]
@@ -31,6 +31,10 @@ pub(super) struct RealFile {
 impl RealFile {
     pub(super) fn new(descriptor: OwnedFd, path: String) -> RealFile {
         RealFile { descriptor, path }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(super) fn descriptor(&self) -> &OwnedFd {
@@ -100,19 +104,24 @@ impl RealFile {
         Ok(())
     }
 
-    /// The status of what must be a regular file and not sealed.
-    pub(super) fn writable_status(&self, operation: &'static str) -> Result<Stat> {
-        let status = self.regular_status(operation)?;
+    /// Refuses a sealed file, which `status` is of.
+    pub(super) fn check_not_sealed(&self, operation: &'static str, status: &Stat) -> Result<()> {
         // Permissions do not stop a privileged process; sealed is sealed.
         if !Mode::from_raw_mode(status.st_mode).intersects(WRITE_BITS) {
             return Err(self.errno(operation, Errno::ACCESS));
         }
-        Ok(status)
+        Ok(())
     }
 
-    /// Shortens the file to `len` bytes and makes that durable.
-    pub(super) fn cut_and_sync(&self, len: u64) -> Result<()> {
-        let status = self.writable_status("truncate")?;
+    /// Gives the file its mode, whatever the process's umask took away.
+    pub(super) fn set_mode(&self, operation: &'static str, mode: Mode) -> Result<()> {
+        rustix::fs::fchmod(&self.descriptor, mode).map_err(|errno| self.errno(operation, errno))
+    }
+
+    /// Shortens the file, which has this status, to `len` bytes and makes that
+    /// durable.
+    pub(super) fn cut_and_sync(&self, len: u64, status: &Stat) -> Result<()> {
+        self.check_not_sealed("truncate", status)?;
         if len > status.st_size as u64 {
             return Err(Error::InvalidArgument(format!(
                 "cannot cut {} to {len} bytes: it has {}",
@@ -190,8 +199,7 @@ impl WriteFile for RealWriteFile {
         self.file.set_len(self.position)?;
         self.file.sync_all()?;
         // Last, so that a read-only file is always a durable one.
-        rustix::fs::fchmod(&self.file.descriptor, SEALED_MODE)
-            .map_err(|errno| self.file.errno("seal", errno))?;
+        self.file.set_mode("seal", SEALED_MODE)?;
         self.end = self.position;
         self.is_sealed = true;
         Ok(())

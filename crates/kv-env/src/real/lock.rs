@@ -25,8 +25,7 @@ const MAX_PID_TEXT_BYTES: usize = 20;
 /// A held lock file. Dropping it releases the lock; the file stays, for
 /// removing it would race with the next holder.
 pub(super) struct RealLock {
-    /// Closing the descriptor releases the `flock`.
-    _file: RealFile,
+    file: RealFile,
     identity: FileIdentity,
 }
 
@@ -38,8 +37,8 @@ impl RealLock {
             return Err(Error::Locked { path: directory, holder_pid: Some(std::process::id()) });
         }
         // From here on dropping the value undoes the registration.
-        let lock = RealLock { _file: file, identity };
-        let file = &lock._file;
+        let lock = RealLock { file, identity };
+        let file = &lock.file;
         match rustix::fs::flock(file.descriptor(), FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -59,8 +58,9 @@ impl DirLock for RealLock {}
 
 impl Drop for RealLock {
     fn drop(&mut self) {
-        // The flock goes with the descriptor, after this. A taker in between
-        // sees the flock instead of the registration.
+        // Explicitly, because a child process between its fork and its exec
+        // shares the lock. Closing the descriptor would leave it to the child.
+        let _ = rustix::fs::flock(self.file.descriptor(), FlockOperation::Unlock);
         HELD.lock().remove(&self.identity);
     }
 }

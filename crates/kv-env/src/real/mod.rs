@@ -2,15 +2,20 @@
 //!
 //! Every file is reached by `openat` relative to the descriptor of the
 //! directory, without following links, so nothing that happens to the path
-//! later can lead a database elsewhere. Files are created with `O_EXCL` and
-//! mode 0600.
+//! later can lead a database elsewhere. A name has two components at most, and
+//! each is opened by itself with `O_NOFOLLOW`: that confines as `openat2` with
+//! `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS` does, on every kernel. Files are
+//! created with `O_EXCL` and mode 0600, whatever the umask; what is found is
+//! checked before it is used (see [`trust`]).
 
 mod directory;
 mod file;
+mod kind;
 mod lock;
 mod map;
 mod reserve;
 mod transfer;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,6 +32,8 @@ use crate::ports::{DirEntry, DirLock, Env, Fs, ReadFile, WriteFile};
 use crate::system::{SystemClock, SystemEntropy};
 
 use file::{RealFile, RealReadFile, RealWriteFile};
+use kind::FileSystemKind;
+use trust::Trust;
 
 /// Flags of every open: no links, no inheritance by child processes, and no
 /// waiting on a pipe that somebody has planted.
@@ -35,33 +42,57 @@ const OPEN_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags:
 /// Read and write for the owner, nothing for anybody else.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// How to open a database directory of the operating system. The default opens
+/// one that exists, on a disk of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealOptions {
+    /// Makes the directory, with mode 0700 and together with missing parents,
+    /// where it does not exist.
+    pub create_if_missing: bool,
+    /// Accepts a network file system. Whether its locks keep other machines
+    /// out, and whether its syncs reach a disk, is then for the caller to know.
+    pub allow_network_file_system: bool,
+}
+
 /// A database directory of the operating system.
 #[derive(Debug)]
 pub struct RealFs {
     path: PathBuf,
     directory: OwnedFd,
+    trust: Trust,
+    kind: FileSystemKind,
     /// Sub-directories with entries that no `sync_dir` has covered yet.
     unsynced_directories: Mutex<BTreeSet<String>>,
 }
 
 impl RealFs {
-    /// Opens the directory `path`; with `create` it is made first, with mode
-    /// 0700 and together with missing parents, where it does not exist.
+    /// As [`with_options`](RealFs::with_options), on a disk of this machine;
+    /// `create` makes the directory where it does not exist.
+    pub fn open(path: &Path, create: bool) -> Result<RealFs> {
+        let options = RealOptions { create_if_missing: create, ..RealOptions::default() };
+        RealFs::with_options(path, options)
+    }
+
+    /// Opens the directory `path`.
     ///
     /// # Errors
     /// `Io` of kind `NotFound` if it does not exist, `NotADirectory` if it is
     /// a file, `PermissionDenied` or `ReadOnlyFilesystem` if files cannot be
-    /// created in it.
-    pub fn open(path: &Path, create: bool) -> Result<RealFs> {
-        if create {
+    /// created in it, `PermissionDenied` too if others than its owner can
+    /// write to it or it belongs to another user, `Unsupported` if it is on a
+    /// network file system. The last ones say what to do.
+    pub fn with_options(path: &Path, options: RealOptions) -> Result<RealFs> {
+        if options.create_if_missing {
             directory::create_with_parents(path)?;
         }
         let directory = directory::open_writable(path)?;
-        Ok(RealFs {
-            path: path.to_path_buf(),
-            directory,
-            unsynced_directories: Mutex::new(BTreeSet::new()),
-        })
+        let trust = Trust::in_directory(&directory, &path.display().to_string())?;
+        let kind = FileSystemKind::of(&directory)
+            .map_err(|errno| directory::error("open directory", path, errno))?;
+        check_kind(kind, options)
+            .map_err(|error| Error::io("open directory", path.display().to_string(), error))?;
+        let unsynced_directories = Mutex::new(BTreeSet::new());
+        Ok(RealFs { path: path.to_path_buf(), directory, trust, kind, unsynced_directories })
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -77,10 +108,12 @@ impl RealFs {
         let parsed = Name::parse(name)?;
         let parent = match parsed.directory {
             None => Parent::Root(self.directory.as_fd()),
-            Some(sub) => Parent::Sub(
-                directory::open_at(self.directory.as_fd(), sub)
-                    .map_err(|errno| self.error(operation, name, errno))?,
-            ),
+            Some(sub) => {
+                let opened = directory::open_at(self.directory.as_fd(), sub)
+                    .map_err(|errno| self.error(operation, name, errno))?;
+                self.trust.check_directory(&opened, &self.path_of(sub))?;
+                Parent::Sub(opened)
+            }
         };
         Ok((parent, parsed.file))
     }
@@ -119,7 +152,9 @@ impl Fs for RealFs {
         let descriptor =
             open_file(&parent, leaf, flags).map_err(|errno| self.error("create", name, errno))?;
         self.note_change(name);
-        Ok(Box::new(RealWriteFile::new(RealFile::new(descriptor, self.path_of(name)))))
+        let file = RealFile::new(descriptor, self.path_of(name));
+        file.set_mode("create", FILE_MODE)?;
+        Ok(Box::new(RealWriteFile::new(file)))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
@@ -127,7 +162,7 @@ impl Fs for RealFs {
         let descriptor = open_file(&parent, leaf, OFlags::RDONLY)
             .map_err(|errno| self.error("open", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
-        let status = file.regular_status("open")?;
+        let status = self.trust.check_file("open", &file)?;
         Ok(Arc::new(RealReadFile::new(file, status.st_size as u64)))
     }
 
@@ -161,7 +196,9 @@ impl Fs for RealFs {
         let (parent, leaf) = self.resolve("truncate", name)?;
         let descriptor = open_file(&parent, leaf, OFlags::WRONLY)
             .map_err(|errno| self.error("truncate", name, errno))?;
-        RealFile::new(descriptor, self.path_of(name)).cut_and_sync(len)
+        let file = RealFile::new(descriptor, self.path_of(name));
+        let status = self.trust.check_file("truncate", &file)?;
+        file.cut_and_sync(len, &status)
     }
 
     fn create_dir(&self, name: &str) -> Result<()> {
@@ -195,6 +232,8 @@ impl Fs for RealFs {
         let descriptor = open_file(&self.directory, component, flags)
             .map_err(|errno| self.error("lock", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
+        self.trust.check_file("lock", &file)?;
+        file.set_mode("lock", FILE_MODE)?;
         Ok(Box::new(lock::RealLock::take(file, self.describe())?))
     }
 
@@ -207,6 +246,10 @@ impl Fs for RealFs {
     fn reserve(&self, name: &str, bytes: u64) -> Result<()> {
         reserve::reserve(self, name, bytes)
     }
+
+    fn trusts_maps(&self) -> bool {
+        self.kind == FileSystemKind::Local
+    }
 }
 
 impl Env {
@@ -214,13 +257,36 @@ impl Env {
     /// the directory where it does not exist.
     ///
     /// # Errors
-    /// As [`RealFs::open`].
+    /// As [`RealFs::with_options`].
     pub fn real(dir: impl AsRef<Path>, create: bool) -> Result<Env> {
+        let options = RealOptions { create_if_missing: create, ..RealOptions::default() };
+        Env::real_with(dir, options)
+    }
+
+    /// The operating system, with the database directory `dir`.
+    ///
+    /// # Errors
+    /// As [`RealFs::with_options`].
+    pub fn real_with(dir: impl AsRef<Path>, options: RealOptions) -> Result<Env> {
         Ok(Env {
-            fs: Arc::new(RealFs::open(dir.as_ref(), create)?),
+            fs: Arc::new(RealFs::with_options(dir.as_ref(), options)?),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
         })
+    }
+}
+
+/// Refuses a network file system unless the options accept it.
+fn check_kind(kind: FileSystemKind, options: RealOptions) -> std::io::Result<()> {
+    match kind {
+        FileSystemKind::Network(name) if !options.allow_network_file_system => {
+            let text = format!(
+                "it is on a network file system ({name}), whose locks and syncs may promise more \
+                 than they keep; use a local disk, or allow network file systems in the options"
+            );
+            Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -245,4 +311,22 @@ fn describe_errno(errno: Errno) -> std::io::Error {
 /// Size of a memory page in bytes.
 pub fn page_size() -> usize {
     rustix::param::page_size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_need_an_option() {
+        let network = FileSystemKind::Network("NFS");
+        let refused = check_kind(network, RealOptions::default()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::Unsupported);
+        assert!(refused.to_string().contains("NFS"), "{refused}");
+        let allowed = RealOptions { allow_network_file_system: true, ..RealOptions::default() };
+        check_kind(network, allowed).unwrap();
+        for kind in [FileSystemKind::Local, FileSystemKind::UserSpace] {
+            check_kind(kind, RealOptions::default()).unwrap();
+        }
+    }
 }

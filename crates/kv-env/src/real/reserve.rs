@@ -5,7 +5,7 @@ use rustix::fs::{AtFlags, FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::file::RealFile;
-use super::{RealFs, open_file};
+use super::{FILE_MODE, RealFs, open_file};
 
 const OPERATION: &str = "reserve space in";
 
@@ -22,11 +22,14 @@ pub(super) fn reserve(fs: &RealFs, name: &str, bytes: u64) -> Result<()> {
         }
         Err(errno) => return Err(fs.error(OPERATION, name, errno)),
     };
+    let file = RealFile::new(descriptor, fs.path_of(name));
     if is_new {
         fs.note_change(name);
+        file.set_mode(OPERATION, FILE_MODE)?;
     }
-    let file = RealFile::new(descriptor, fs.path_of(name));
-    let old_len = file.writable_status(OPERATION)?.st_size as u64;
+    let status = fs.trust.check_file(OPERATION, &file)?;
+    file.check_not_sealed(OPERATION, &status)?;
+    let old_len = status.st_size as u64;
     let reserved = allocate(&file, old_len, bytes);
     if reserved.is_err() {
         // Best effort: the caller learns the cause, not what came of this.

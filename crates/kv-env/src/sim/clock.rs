@@ -32,11 +32,13 @@ impl SimClock {
         SimClock { now: Mutex::new(Now { monotonic: Duration::ZERO, wall_ms }) }
     }
 
-    /// Lets time pass on both clocks.
+    /// Lets time pass on both clocks, which stop at the largest time that they
+    /// can show.
     pub fn advance(&self, time: Duration) {
         let mut now = self.now.lock();
-        now.monotonic += time;
-        now.wall_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        now.monotonic = now.monotonic.saturating_add(time);
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        now.wall_ms = now.wall_ms.saturating_add(millis);
     }
 
     /// Sets the wall clock, forwards or backwards; the monotonic clock goes on

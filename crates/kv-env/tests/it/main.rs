@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 
 mod agreement;
+mod child;
 mod crash_choices;
 mod crash_data;
 mod crash_directory;
@@ -9,6 +10,7 @@ mod fault_fs;
 mod full_disk;
 mod real_files;
 mod real_lock;
+mod real_safety;
 mod sim_device;
 mod sim_faults;
 mod support;

@@ -3,10 +3,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
 use kv_core::Error;
 use kv_env::{Fs, RealFs};
 use rustix::fs::FlockOperation;
+
+use crate::child::Other;
+use crate::support::Mount;
 
 #[track_caller]
 fn holder<T>(result: Result<T, Error>) -> Option<u32> {
@@ -64,4 +68,86 @@ fn a_lock_file_without_an_id_still_locks() {
     rustix::fs::flock(&other, FlockOperation::LockExclusive).unwrap();
     let fs = RealFs::open(directory.path(), false).unwrap();
     assert_eq!(holder(fs.lock("LOCK")), None);
+}
+
+#[test]
+fn another_process_keeps_this_one_out_until_it_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = Other::play("holds the lock", directory.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    symlink(directory.path(), &link).unwrap();
+    for path in [directory.path(), &link] {
+        let fs = RealFs::open(path, false).unwrap();
+        assert_eq!(holder(fs.lock("LOCK")), Some(other.id()));
+    }
+    drop(other);
+    let fs = RealFs::open(&link, false).unwrap();
+    drop(fs.lock("LOCK").unwrap());
+}
+
+#[test]
+fn a_bind_mount_is_no_way_around_the_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(mount) = Mount::new(&["--bind", directory.path().to_str().unwrap()]) else { return };
+    let first = RealFs::open(directory.path(), false).unwrap();
+    let second = RealFs::open(mount.path(), false).unwrap();
+    let lock = first.lock("LOCK").unwrap();
+    assert_eq!(holder(second.lock("LOCK")), Some(std::process::id()));
+    drop(lock);
+    let other = Other::play("holds the lock", mount.path());
+    assert_eq!(holder(first.lock("LOCK")), Some(other.id()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_that_is_started_inherits_no_file_of_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let fs = RealFs::open(directory.path(), false).unwrap();
+    let lock = fs.lock("LOCK").unwrap();
+    let log = fs.create("wal.log").unwrap();
+    let reader = fs.open("wal.log").unwrap();
+    // It waits for the end of its input.
+    let mut child =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let inherited: Vec<_> = fs::read_dir(format!("/proc/{}/fd", child.id()))
+        .unwrap()
+        .map(|entry| fs::read_link(entry.unwrap().path()).unwrap())
+        .filter(|target| target.starts_with(directory.path()))
+        .collect();
+    drop((lock, log, reader));
+    let again = fs.lock("LOCK").map(drop);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(inherited.is_empty(), "{inherited:?}");
+    again.unwrap();
+}
+
+#[test]
+fn a_dropped_lock_is_free_although_a_child_process_shares_its_descriptor() {
+    let directory = tempfile::tempdir().unwrap();
+    let fs = RealFs::open(directory.path(), false).unwrap();
+    let lock = fs.lock("LOCK").unwrap();
+    // A second descriptor of the same open file is what a fork makes.
+    let shared = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            fs::read_link(path).is_ok_and(|target| target == directory.path().join("LOCK"))
+        })
+        .unwrap();
+    let number: i32 = shared.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let own = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    );
+    let twin = rustix::process::pidfd_getfd(
+        own.unwrap(),
+        number,
+        rustix::process::PidfdGetfdFlags::empty(),
+    );
+    let twin = twin.unwrap();
+    drop(lock);
+    drop(fs.lock("LOCK").unwrap());
+    drop(twin);
 }

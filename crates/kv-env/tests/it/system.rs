@@ -16,6 +16,44 @@ fn the_system_clock_goes_forward() {
 }
 
 #[test]
+fn the_monotonic_clock_never_goes_back_for_any_thread() {
+    let clock = SystemClock::new();
+    let latest = std::sync::Mutex::new(Duration::ZERO);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    // The lock orders the readings of all threads.
+                    let mut latest = latest.lock().unwrap();
+                    let now = clock.monotonic();
+                    assert!(now >= *latest, "{now:?} after {latest:?}");
+                    *latest = now;
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_simulated_wall_clock_jumps_and_the_monotonic_one_does_not() {
+    let disk = SimDisk::new(1);
+    let (clock, handle) = (disk.env().clock, disk.clock());
+    let mut before = clock.monotonic();
+    for wall_ms in [u64::MAX, 0, 1, u64::MAX - 1, BEFORE_ANY_BUILD_MS] {
+        handle.set_wall_ms(wall_ms);
+        assert_eq!((clock.wall_ms(), clock.monotonic()), (wall_ms, before));
+        handle.advance(Duration::from_millis(2));
+        assert_eq!(clock.wall_ms(), wall_ms.saturating_add(2));
+        assert!(clock.monotonic() > before);
+        before = clock.monotonic();
+    }
+    // Restarted machines start with the wall clock where it was.
+    assert_eq!(disk.crash(kv_env::CrashChoice::All).env().clock.wall_ms(), clock.wall_ms());
+    handle.advance(Duration::MAX);
+    assert_eq!((clock.wall_ms(), clock.monotonic()), (u64::MAX, Duration::MAX));
+}
+
+#[test]
 fn system_identities_differ() {
     assert_ne!(SystemEntropy.random_id(), SystemEntropy.random_id());
 }
