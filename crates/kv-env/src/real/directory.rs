@@ -21,14 +21,17 @@ pub(super) fn error(operation: &'static str, path: &Path, errno: Errno) -> Error
     Error::io(operation, path.display().to_string(), describe_errno(errno))
 }
 
-/// Opens the database directory and makes sure that files can be made in it.
-/// The path itself may lead through links: the user has named it.
-pub(super) fn open_writable(path: &Path) -> Result<OwnedFd> {
-    let directory = rustix::fs::open(path, DIRECTORY_FLAGS, Mode::empty())
-        .map_err(|errno| error("open directory", path, errno))?;
-    rustix::fs::accessat(&directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
-        .map_err(|errno| error("write to directory", path, errno))?;
-    Ok(directory)
+/// Opens the database directory. The path itself may lead through links: the
+/// user has named it.
+pub(super) fn open(path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, DIRECTORY_FLAGS, Mode::empty())
+        .map_err(|errno| error("open directory", path, errno))
+}
+
+/// Makes sure that files can be made in `directory`.
+pub(super) fn check_writable(directory: &OwnedFd, path: &Path) -> Result<()> {
+    rustix::fs::accessat(directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+        .map_err(|errno| error("write to directory", path, errno))
 }
 
 /// Creates `path` and its missing parents, and makes their entries durable:

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use kv_core::{Error, Result};
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::names::Name;
@@ -52,6 +52,11 @@ pub struct RealOptions {
     /// Accepts a network file system. Whether its locks keep other machines
     /// out, and whether its syncs reach a disk, is then for the caller to know.
     pub allow_network_file_system: bool,
+    /// For looking at files without opening a database: every call that would
+    /// change, lock or sync something fails. Nothing is lost then by reading
+    /// what others can write to, so any directory and any regular file is
+    /// accepted, on read-only and network file systems too.
+    pub read_only: bool,
 }
 
 /// A database directory of the operating system.
@@ -59,7 +64,8 @@ pub struct RealOptions {
 pub struct RealFs {
     path: PathBuf,
     directory: OwnedFd,
-    trust: Trust,
+    /// `None` if it was opened for reading only.
+    trust: Option<Trust>,
     kind: FileSystemKind,
     /// Sub-directories with entries that no `sync_dir` has covered yet.
     unsynced_directories: Mutex<BTreeSet<String>>,
@@ -82,15 +88,20 @@ impl RealFs {
     /// write to it or it belongs to another user, `Unsupported` if it is on a
     /// network file system. The last ones say what to do.
     pub fn with_options(path: &Path, options: RealOptions) -> Result<RealFs> {
-        if options.create_if_missing {
+        if options.create_if_missing && !options.read_only {
             directory::create_with_parents(path)?;
         }
-        let directory = directory::open_writable(path)?;
-        let trust = Trust::in_directory(&directory, &path.display().to_string())?;
+        let directory = directory::open(path)?;
         let kind = FileSystemKind::of(&directory)
             .map_err(|errno| directory::error("open directory", path, errno))?;
-        check_kind(kind, options)
-            .map_err(|error| Error::io("open directory", path.display().to_string(), error))?;
+        let trust = if options.read_only {
+            None
+        } else {
+            directory::check_writable(&directory, path)?;
+            check_kind(kind, options)
+                .map_err(|error| Error::io("open directory", path.display().to_string(), error))?;
+            Some(Trust::in_directory(&directory, &path.display().to_string())?)
+        };
         let unsynced_directories = Mutex::new(BTreeSet::new());
         Ok(RealFs { path: path.to_path_buf(), directory, trust, kind, unsynced_directories })
     }
@@ -111,11 +122,40 @@ impl RealFs {
             Some(sub) => {
                 let opened = directory::open_at(self.directory.as_fd(), sub)
                     .map_err(|errno| self.error(operation, name, errno))?;
-                self.trust.check_directory(&opened, &self.path_of(sub))?;
+                if let Some(trust) = &self.trust {
+                    trust.check_directory(&opened, &self.path_of(sub))?;
+                }
                 Parent::Sub(opened)
             }
         };
         Ok((parent, parsed.file))
+    }
+
+    /// As [`resolve`](RealFs::resolve), for a call that changes something.
+    fn resolve_to_change<'a>(
+        &self,
+        operation: &'static str,
+        name: &'a str,
+    ) -> Result<(Parent<'_>, &'a str)> {
+        self.check_not_read_only(operation, name)?;
+        self.resolve(operation, name)
+    }
+
+    fn check_not_read_only(&self, operation: &'static str, name: &str) -> Result<()> {
+        if self.trust.is_some() {
+            return Ok(());
+        }
+        let kind = std::io::ErrorKind::ReadOnlyFilesystem;
+        let error = std::io::Error::new(kind, "its directory was opened for reading only");
+        Err(Error::io(operation, self.path_of(name), error))
+    }
+
+    /// The status of a file that may be used.
+    fn check_file(&self, operation: &'static str, file: &RealFile) -> Result<Stat> {
+        match &self.trust {
+            Some(trust) => trust.check_file(operation, file),
+            None => file.regular_status(operation),
+        }
     }
 
     /// Remembers that the sub-directory of `name`, if any, needs a sync.
@@ -147,7 +187,7 @@ impl Fs for RealFs {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
-        let (parent, leaf) = self.resolve("create", name)?;
+        let (parent, leaf) = self.resolve_to_change("create", name)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let descriptor =
             open_file(&parent, leaf, flags).map_err(|errno| self.error("create", name, errno))?;
@@ -162,13 +202,13 @@ impl Fs for RealFs {
         let descriptor = open_file(&parent, leaf, OFlags::RDONLY)
             .map_err(|errno| self.error("open", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
-        let status = self.trust.check_file("open", &file)?;
+        let status = self.check_file("open", &file)?;
         Ok(Arc::new(RealReadFile::new(file, status.st_size as u64)))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (from_parent, from_leaf) = self.resolve("rename", from)?;
-        let (to_parent, to_leaf) = self.resolve("rename", to)?;
+        let (from_parent, from_leaf) = self.resolve_to_change("rename", from)?;
+        let (to_parent, to_leaf) = self.resolve_to_change("rename", to)?;
         let status = rustix::fs::statat(&from_parent, from_leaf, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| self.error("rename", from, errno))?;
         if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
@@ -185,7 +225,7 @@ impl Fs for RealFs {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let (parent, leaf) = self.resolve("remove", name)?;
+        let (parent, leaf) = self.resolve_to_change("remove", name)?;
         rustix::fs::unlinkat(parent, leaf, AtFlags::empty())
             .map_err(|errno| self.error("remove", name, errno))?;
         self.note_change(name);
@@ -193,16 +233,17 @@ impl Fs for RealFs {
     }
 
     fn truncate(&self, name: &str, len: u64) -> Result<()> {
-        let (parent, leaf) = self.resolve("truncate", name)?;
+        let (parent, leaf) = self.resolve_to_change("truncate", name)?;
         let descriptor = open_file(&parent, leaf, OFlags::WRONLY)
             .map_err(|errno| self.error("truncate", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
-        let status = self.trust.check_file("truncate", &file)?;
+        let status = self.check_file("truncate", &file)?;
         file.cut_and_sync(len, &status)
     }
 
     fn create_dir(&self, name: &str) -> Result<()> {
         let component = Name::parse_component(name)?;
+        self.check_not_read_only("create directory", name)?;
         directory::create_at(self.directory.as_fd(), component)
             .map_err(|errno| self.error("create directory", name, errno))
     }
@@ -212,6 +253,7 @@ impl Fs for RealFs {
     }
 
     fn sync_dir(&self) -> Result<()> {
+        self.check_not_read_only("sync directory", "")?;
         // Sub-directories first: a file moved into one is then never durable
         // in neither place. The lock is held so that a second caller cannot
         // return before the sync that covers its own changes.
@@ -228,11 +270,12 @@ impl Fs for RealFs {
 
     fn lock(&self, name: &str) -> Result<Box<dyn DirLock>> {
         let component = Name::parse_component(name)?;
+        self.check_not_read_only("lock", name)?;
         let flags = OFlags::RDWR | OFlags::CREATE;
         let descriptor = open_file(&self.directory, component, flags)
             .map_err(|errno| self.error("lock", name, errno))?;
         let file = RealFile::new(descriptor, self.path_of(name));
-        self.trust.check_file("lock", &file)?;
+        self.check_file("lock", &file)?;
         file.set_mode("lock", FILE_MODE)?;
         Ok(Box::new(lock::RealLock::take(file, self.describe())?))
     }

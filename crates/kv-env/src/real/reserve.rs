@@ -11,7 +11,7 @@ const OPERATION: &str = "reserve space in";
 
 /// See [`Fs::reserve`](crate::Fs::reserve).
 pub(super) fn reserve(fs: &RealFs, name: &str, bytes: u64) -> Result<()> {
-    let (parent, leaf) = fs.resolve(OPERATION, name)?;
+    let (parent, leaf) = fs.resolve_to_change(OPERATION, name)?;
     let new = open_file(&parent, leaf, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL);
     let (descriptor, is_new) = match new {
         Ok(descriptor) => (descriptor, true),
@@ -27,7 +27,7 @@ pub(super) fn reserve(fs: &RealFs, name: &str, bytes: u64) -> Result<()> {
         fs.note_change(name);
         file.set_mode(OPERATION, FILE_MODE)?;
     }
-    let status = fs.trust.check_file(OPERATION, &file)?;
+    let status = fs.check_file(OPERATION, &file)?;
     file.check_not_sealed(OPERATION, &status)?;
     let old_len = status.st_size as u64;
     let reserved = allocate(&file, old_len, bytes);

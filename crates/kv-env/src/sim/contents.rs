@@ -227,10 +227,15 @@ impl Contents {
     /// `survives` holds, given in their order.
     pub(super) fn after_power_cut(&self, survives: &[bool], holes: &Holes) -> Contents {
         let mut bytes = Arc::clone(&self.durable);
-        for (pending, survives) in self.pending.iter().zip(survives) {
-            if *survives {
-                pending.change.apply(Arc::make_mut(&mut bytes), holes);
+        if survives.contains(&true) {
+            // Room for everything at once: images are many, and this copy is
+            // most of what one costs.
+            let mut copy = Vec::with_capacity(self.durable.len().max(self.live.len()));
+            copy.extend_from_slice(&self.durable);
+            for (pending, _) in self.pending.iter().zip(survives).filter(|(_, fate)| **fate) {
+                pending.change.apply(&mut copy, holes);
             }
+            bytes = Arc::new(copy);
         }
         Contents {
             live: Arc::clone(&bytes),

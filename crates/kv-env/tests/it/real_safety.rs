@@ -254,7 +254,11 @@ fn no_call_takes_a_name_that_leads_out_of_the_directory() {
 fn maps_are_trusted_on_local_disks_and_options_reach_the_file_system() {
     let directory = tempfile::tempdir().unwrap();
     let path: PathBuf = directory.path().join("new");
-    let options = RealOptions { create_if_missing: true, allow_network_file_system: true };
+    let options = RealOptions {
+        create_if_missing: true,
+        allow_network_file_system: true,
+        ..RealOptions::default()
+    };
     let env = Env::real_with(&path, options).unwrap();
     // Where this is not so, tests cannot tell much about the disk anyway.
     assert!(env.fs.trusts_maps());
@@ -262,4 +266,43 @@ fn maps_are_trusted_on_local_disks_and_options_reach_the_file_system() {
     if let Some(mount) = Mount::new(&["-t", "tmpfs", "-o", "mode=0777", "kv-env-test"]) {
         refusal(RealFs::open(mount.path(), true), mount.path());
     }
+}
+
+#[test]
+fn a_directory_opened_for_reading_only_shows_everything_and_changes_nothing() {
+    let (directory, fs) = open_new();
+    fs.create("wal.log").unwrap().append(b"0123456789").unwrap();
+    fs.create_dir("quarantine").unwrap();
+    fs.create("quarantine/a").unwrap();
+    // As somebody else's copy in a public place may be.
+    set_mode(&directory.path().join("wal.log"), 0o666);
+    set_mode(directory.path(), 0o1777);
+    let options =
+        RealOptions { read_only: true, create_if_missing: true, ..RealOptions::default() };
+    let missing = directory.path().join("missing");
+    assert_eq!(refusal(RealFs::with_options(&missing, options), &missing).0, ErrorKind::NotFound);
+    let fs = RealFs::with_options(directory.path(), options).unwrap();
+    let before = fs.list().unwrap();
+    assert_eq!(before.len(), 2);
+    assert_eq!(fs.open("wal.log").unwrap().read_all().unwrap(), b"0123456789");
+    assert!(fs.open("quarantine/a").unwrap().is_empty());
+    assert!(fs.open("quarantine").is_err() && fs.open("../x").is_err());
+    for refused in [
+        fs.create("new").map(drop),
+        fs.rename("wal.log", "new"),
+        fs.remove("wal.log"),
+        fs.truncate("wal.log", 0),
+        fs.create_dir("new"),
+        fs.lock("LOCK").map(drop),
+        fs.reserve("new", 1),
+        fs.sync_dir(),
+    ] {
+        match refused {
+            Err(Error::Io { source, .. }) => {
+                assert_eq!(source.kind(), ErrorKind::ReadOnlyFilesystem);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(fs.list().unwrap(), before);
 }
