@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kv_core::{Cursor, DecodedBatch, FileKind, Kind};
 use kv_engine::{Error, current_manifest, open_table_file, read_manifest_edits, segment_names};
-use kv_env::Env;
+use kv_env::{Env, RealOptions};
 use kv_sstable::CursorPurpose;
 use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
 use serde::Serialize;
@@ -61,8 +61,9 @@ fn write_text(write: &Write) -> String {
 
 /// The directory of `path` and the file's name in it; no name for a directory.
 fn locate(path: &Path) -> Result<(Env, Option<String>), Failure> {
+    let options = RealOptions { read_only: true, ..RealOptions::default() };
     if path.is_dir() {
-        return Ok((Env::real(path, false)?, None));
+        return Ok((Env::real_with(path, options)?, None));
     }
     let name = path.file_name().and_then(|name| name.to_str());
     let Some(name) = name else {
@@ -72,7 +73,7 @@ fn locate(path: &Path) -> Result<(Env, Option<String>), Failure> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),
     };
-    Ok((Env::real(&parent, false)?, Some(name.into())))
+    Ok((Env::real_with(&parent, options)?, Some(name.into())))
 }
 
 pub(crate) fn wal(path: &Path, output: &mut Output) -> Result<Outcome, Failure> {
