@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::{self, BenchOptions};
 use crate::blackbox::{self, BlackboxOptions};
 use crate::ci;
+use crate::crash::{self, CrashOptions};
 use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
 use crate::probe::{self, ProbeOptions};
@@ -34,6 +35,8 @@ enum Tool {
     Blackbox(BlackboxOptions),
     /// Measure what one durable write costs on this disk, and what disturbs it
     Probe(ProbeOptions),
+    /// Kill the real server, cut its power, starve it of space; nothing acknowledged may be lost
+    Crash(CrashOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -55,5 +58,6 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Bench(options) => bench::run(&options),
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
+        Tool::Crash(options) => crash::run(&options),
     }
 }

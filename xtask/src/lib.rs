@@ -1,14 +1,14 @@
 //! The project's own tools, run as `cargo xtask TOOL`: `tidy`, `ci`, `demo`,
-//! `bench`, `blackbox` and `probe`.
+//! `bench`, `blackbox`, `probe` and `crash`.
 //!
 //! A library, so that the rules of [`check_workspace`] are also a test of
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
-#![forbid(unsafe_code)]
 
 mod bench;
 mod blackbox;
 mod ci;
 mod cli;
+mod crash;
 mod demo;
 mod failure;
 mod interrupt;

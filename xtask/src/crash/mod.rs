@@ -1,0 +1,191 @@
+//! `cargo xtask crash`: the real server on the real kernel, killed, cut from
+//! power and starved of space, again and again; what it acknowledged must be
+//! there each time.
+//!
+//! | file | what |
+//! |---|---|
+//! | `writer`, `request`, `value`, `load` | clients that write, and what they are told |
+//! | `worlds`, `linear`, `oracle` | what the server must hold therefore |
+//! | `shell`, `scratch`, `power_cut` | file systems of our own and their faults |
+//! | `rig`, `report` | one database under test, one row of the table |
+//! | `kill`, `shut`, ... | the experiments |
+
+mod enospc;
+mod kill;
+mod linear;
+mod load;
+mod oracle;
+mod power_cut;
+mod random;
+mod report;
+mod request;
+mod rig;
+mod scratch;
+mod shell;
+mod shut;
+mod thin;
+mod value;
+mod worlds;
+mod writer;
+
+use clap::{Args, ValueEnum};
+
+use self::report::Report;
+use self::rig::Setting;
+use self::shell::Program;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::server_build::ServerChoice;
+
+/// Options of `cargo xtask crash`.
+#[derive(Debug, Args)]
+pub(crate) struct CrashOptions {
+    /// What to do to the server
+    #[arg(value_enum)]
+    experiment: Experiment,
+    /// How often, per experiment and file system [default: what a push affords]
+    #[arg(long, value_name = "N")]
+    cycles: Option<u64>,
+    /// Repeat the choices of an earlier run [default: from the clock]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    server: ServerChoice,
+}
+
+/// A way to hurt the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Experiment {
+    /// SIGKILL under load
+    Kill,
+    /// Power cut of ext4 and xfs by the shutdown ioctl
+    Shut,
+    /// A device whose syncs fail with EIO
+    Thin,
+    /// A full disk that gets space again
+    Enospc,
+    /// All of them
+    All,
+}
+
+/// Runs the experiments and shows the table; fails if any found a violation.
+pub(crate) fn run(options: &CrashOptions) -> Outcome {
+    let seed = options.seed.unwrap_or_else(seed_of_now);
+    let setting =
+        Setting { binary: options.server.binary()?, seed, interrupt: Interrupt::install()? };
+    println!("seed {seed}");
+    let chosen =
+        |experiment| options.experiment == experiment || options.experiment == Experiment::All;
+    let mut reports = Vec::new();
+    for plan in PLANS.iter().filter(|plan| chosen(plan.experiment)) {
+        setting.interrupt.check()?;
+        match plan.obstacle() {
+            Some(obstacle) => println!("NOTICE: {} is skipped: {obstacle}", plan.name),
+            None => {
+                let cycles = options.cycles.unwrap_or(plan.cycles);
+                reports.push((plan.run)(&setting, cycles)?);
+            }
+        }
+    }
+    conclude(&reports)
+}
+
+/// One line of what a push runs.
+struct Plan {
+    experiment: Experiment,
+    name: &'static str,
+    /// Cycles where the command line does not say.
+    cycles: u64,
+    needs_root: bool,
+    programs: &'static [Program],
+    run: fn(&Setting, u64) -> Outcome<Report>,
+}
+
+const PLANS: [Plan; 7] = [
+    Plan {
+        experiment: Experiment::Kill,
+        name: "kill",
+        cycles: 100,
+        needs_root: false,
+        programs: &[],
+        run: kill::run,
+    },
+    Plan {
+        experiment: Experiment::Shut,
+        name: "shut ext4",
+        cycles: 20,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4],
+        run: |setting, cycles| shut::run(setting, "ext4", cycles),
+    },
+    Plan {
+        experiment: Experiment::Shut,
+        name: "shut xfs",
+        cycles: 20,
+        needs_root: true,
+        programs: &[shell::MKFS_XFS],
+        run: |setting, cycles| shut::run(setting, "xfs", cycles),
+    },
+    Plan {
+        experiment: Experiment::Shut,
+        name: "shut control",
+        cycles: 3,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4],
+        run: shut::run_control,
+    },
+    Plan {
+        experiment: Experiment::Thin,
+        name: "thin",
+        cycles: 6,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4],
+        run: thin::run,
+    },
+    Plan {
+        experiment: Experiment::Enospc,
+        name: "enospc tmpfs",
+        cycles: 3,
+        needs_root: true,
+        programs: &[],
+        run: |setting, cycles| enospc::run(setting, "tmpfs", cycles),
+    },
+    Plan {
+        experiment: Experiment::Enospc,
+        name: "enospc ext4",
+        cycles: 3,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4],
+        run: |setting, cycles| enospc::run(setting, "ext4", cycles),
+    },
+];
+
+impl Plan {
+    /// Why this machine cannot run it.
+    fn obstacle(&self) -> Option<String> {
+        if self.needs_root && !shell::is_root() {
+            return Some("it mounts file systems, and you are not root".into());
+        }
+        if let Some(program) = shell::missing(self.programs) {
+            return Some(format!("{program} is not installed and cannot be"));
+        }
+        let has_loops = !self.needs_root || shell::has_loop_devices();
+        (!has_loops).then(|| "there is no free loop device".into())
+    }
+}
+
+fn conclude(reports: &[Report]) -> Outcome {
+    println!("\n{}", report::table(reports));
+    let violations: Vec<&str> =
+        reports.iter().filter_map(|report| report.violation.as_deref()).collect();
+    match violations.as_slice() {
+        [] => Ok(()),
+        found => Err(Failure::check(format!("violations:\n{}", found.join("\n")))),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a tool draws its seed from the real clock")]
+fn seed_of_now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(1, |time| time.as_millis() as u64 % 1_000_000_000)
+}

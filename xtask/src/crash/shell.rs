@@ -1,0 +1,82 @@
+//! Programs of the operating system that the rigs need.
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+
+use crate::failure::{Context, Failure, Outcome};
+
+/// A program and the Debian package that brings it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+}
+
+pub(crate) const MKFS_EXT4: Program = Program { name: "mkfs.ext4", package: "e2fsprogs" };
+pub(crate) const MKFS_XFS: Program = Program { name: "mkfs.xfs", package: "xfsprogs" };
+pub(crate) const STRACE: Program = Program { name: "strace", package: "strace" };
+pub(crate) const FUSERMOUNT: Program = Program { name: "fusermount3", package: "fuse3" };
+pub(crate) const QEMU: Program = Program { name: "qemu-storage-daemon", package: "qemu-utils" };
+
+/// Runs a program to its end; its output only shows if it fails.
+pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<String> {
+    let output = output_of(program, arguments)?;
+    if !output.status.success() {
+        let shown: Vec<_> = arguments.iter().map(|part| part.as_ref().to_string_lossy()).collect();
+        let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Failure::check(format!("{program} {}: {complaint}", shown.join(" "))));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn output_of<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<Output> {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context(format_args!("cannot start {program}"))
+}
+
+/// True for root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Installs what is missing, quietly; the name of the first program that is
+/// still missing then.
+pub(crate) fn missing(programs: &[Program]) -> Option<&'static str> {
+    for program in programs {
+        if !is_installed(program.name) && !(install(program.package) && is_installed(program.name))
+        {
+            return Some(program.name);
+        }
+    }
+    None
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Tools of the administrator are not on everybody's path.
+    let extra = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
+    std::env::split_paths(&path).chain(extra).any(|directory| directory.join(program).is_file())
+}
+
+/// Asks Debian's package manager, as root or through a sudo that does not ask.
+fn install(package: &str) -> bool {
+    let command = |arguments: &[&str]| {
+        let mut words = vec!["DEBIAN_FRONTEND=noninteractive", "apt-get"];
+        words.extend(arguments);
+        let (program, words) = match is_root() {
+            true => ("env", words),
+            false => ("sudo", [vec!["-n", "env"], words].concat()),
+        };
+        output_of(program, &words).is_ok_and(|output| output.status.success())
+    };
+    let install = ["install", "-y", "-qq", "--no-install-recommends", package];
+    command(&install) || (command(&["update", "-qq"]) && command(&install))
+}
+
+/// True if the kernel has a loop device to spare.
+pub(crate) fn has_loop_devices() -> bool {
+    run("losetup", &["--find"]).is_ok()
+}
