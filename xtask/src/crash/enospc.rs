@@ -23,7 +23,7 @@ use crate::server_process::Server;
 /// Size of either file system.
 const DISK_KIB: u64 = 16 << 10;
 /// What the ballast leaves free, at the least and at the most.
-const LEFT_KIB: [u64; 2] = [256, 2048];
+const LEFT_KIB: [u64; 2] = [128, 640];
 /// Replies before the disk is filled, at the most.
 const MOST_REPLIES: u64 = 200;
 /// Length of the values that fill the rest, in bytes.

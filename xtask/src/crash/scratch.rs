@@ -122,14 +122,7 @@ impl Drop for Mount {
 
 /// A loop device on a file, freed with this guard.
 pub(crate) struct LoopDevice {
-    pub(crate) path: PathBuf,
-}
-
-impl LoopDevice {
-    pub(crate) fn attach(file: &Path) -> Outcome<LoopDevice> {
-        let arguments = ["--find".as_ref(), "--show".as_ref(), file.as_os_str()];
-        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into() })
-    }
+    path: PathBuf,
 }
 
 impl Drop for LoopDevice {

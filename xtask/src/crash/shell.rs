@@ -14,10 +14,6 @@ pub(crate) struct Program {
 
 pub(crate) const MKFS_EXT4: Program = Program { name: "mkfs.ext4", package: "e2fsprogs" };
 pub(crate) const MKFS_XFS: Program = Program { name: "mkfs.xfs", package: "xfsprogs" };
-pub(crate) const STRACE: Program = Program { name: "strace", package: "strace" };
-pub(crate) const FUSERMOUNT: Program = Program { name: "fusermount3", package: "fuse3" };
-pub(crate) const QEMU: Program = Program { name: "qemu-storage-daemon", package: "qemu-utils" };
-
 /// Runs a program to its end; its output only shows if it fails.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<String> {
     let output = output_of(program, arguments)?;
@@ -46,8 +42,8 @@ pub(crate) fn is_root() -> bool {
 /// still missing then.
 pub(crate) fn missing(programs: &[Program]) -> Option<&'static str> {
     for program in programs {
-        if !is_installed(program.name) && !(install(program.package) && is_installed(program.name))
-        {
+        let is_there = || is_installed(program.name);
+        if !(is_there() || install(program.package) && is_there()) {
             return Some(program.name);
         }
     }
