@@ -33,6 +33,9 @@ pub struct VersionEdit {
     pub oldest_segment: Option<u64>,
     /// The last segment of the log that was opened.
     pub newest_segment: Option<u64>,
+    /// Id and random identity of segments that were opened: a file with the id
+    /// of one and another identity comes from another copy of the database.
+    pub segment_uids: Vec<(u64, [u8; 16])>,
     /// Every file id from here on is unused.
     pub next_file_id: Option<u64>,
     /// Room for later facts. A reader ignores a property it does not know,

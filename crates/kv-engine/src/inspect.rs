@@ -78,7 +78,7 @@ pub fn verify_directory(env: &Env, deep: bool) -> Result<VerifyReport> {
         let checked = check_table(&*env.fs, &loaded, meta, deep);
         report.add(meta.file_name(), checked)?;
     }
-    match find_segments(&*env.fs, &listing.segments, loaded.database_id, loaded.state) {
+    match find_segments(&*env.fs, &listing.segments, loaded.database_id, &loaded.state) {
         Ok(found) => check_segments(&*env.fs, &loaded, &found.live, &mut report)?,
         Err(error) => report.add("log".into(), Err(error))?,
     }

@@ -44,8 +44,8 @@ impl Shared {
         if let Err(error) = manifest.commit(edit, Arc::clone(&new)) {
             return Err(self.poison(format!("cannot write the manifest: {error}")));
         }
-        let state = manifest.state();
-        self.change_view(|view| view_after(view, new, state.flushed_through));
+        let flushed_through = manifest.state().flushed_through;
+        self.change_view(|view| view_after(view, new, flushed_through));
         for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
             live.mark_obsolete();
         }
@@ -56,8 +56,8 @@ impl Shared {
     }
 
     /// Records that segment `id` exists, before it takes its first record.
-    pub(crate) fn record_segment(&self, id: u64) -> Result<()> {
-        self.install(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() })
+    pub(crate) fn record_segment(&self, id: u64, uid: [u8; 16]) -> Result<()> {
+        self.install(&opened_segment(id, uid))
     }
 
     /// Removes the files of tables that `edit` cannot bring in. One that cannot
@@ -73,6 +73,15 @@ impl Shared {
         let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
         let table = open_table(&*self.env.fs, meta, database_id, mode, cache)?;
         Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
+    }
+}
+
+/// The edit that makes a new segment known.
+pub(crate) fn opened_segment(id: u64, uid: [u8; 16]) -> VersionEdit {
+    VersionEdit {
+        newest_segment: Some(id),
+        segment_uids: vec![(id, uid)],
+        ..VersionEdit::default()
     }
 }
 

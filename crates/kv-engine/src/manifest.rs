@@ -5,6 +5,7 @@
 //! is removed, and takes no edit before that removal is durable; so wherever
 //! two are found the older one is as good as the newer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kv_compaction::{Version, VersionEdit};
@@ -34,7 +35,7 @@ pub(crate) const FILE_ID_MARGIN: u64 = 8;
 const _: () = assert!(FILE_ID_MARGIN < FILE_ID_RESERVE);
 
 /// What the manifest knows besides the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ManifestState {
     /// Every write up to this number is in the tables.
     pub(crate) flushed_through: SeqNo,
@@ -42,6 +43,8 @@ pub(crate) struct ManifestState {
     pub(crate) oldest_segment: u64,
     /// The last segment that may hold a record.
     pub(crate) newest_segment: u64,
+    /// The random identities of the segments in between.
+    pub(crate) segment_uids: BTreeMap<u64, [u8; 16]>,
     /// No file of ours has this id or a higher one.
     pub(crate) next_file_id: u64,
 }
@@ -52,11 +55,13 @@ impl ManifestState {
         if let Some(seqno) = edit.flushed_through {
             self.flushed_through = seqno;
         }
-        if let Some(segment) = edit.oldest_segment {
-            self.oldest_segment = segment;
-        }
         if let Some(segment) = edit.newest_segment {
             self.newest_segment = segment;
+        }
+        self.segment_uids.extend(edit.segment_uids.iter().copied());
+        if let Some(segment) = edit.oldest_segment {
+            self.oldest_segment = segment;
+            self.segment_uids = self.segment_uids.split_off(&segment);
         }
         if let Some(id) = edit.next_file_id {
             self.next_file_id = id;
@@ -123,8 +128,8 @@ impl Manifest {
         self.header.database_id
     }
 
-    pub(crate) fn state(&self) -> ManifestState {
-        self.state
+    pub(crate) fn state(&self) -> &ManifestState {
+        &self.state
     }
 
     pub(crate) fn version(&self) -> &Arc<Version<LiveTable>> {
@@ -164,8 +169,8 @@ impl Manifest {
         }
         let old = names::manifest(self.id);
         let version = Arc::clone(&self.version);
-        let database_id = self.header.database_id;
-        let mut next = match Manifest::begin(env, self.id + 1, database_id, self.state, version) {
+        let (database_id, state) = (self.header.database_id, self.state.clone());
+        let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
             Err(error) if error.is_out_of_space() => return Ok(()),
             outcome => outcome?,
         };
@@ -196,6 +201,7 @@ impl Manifest {
             flushed_through: Some(self.state.flushed_through),
             oldest_segment: Some(self.state.oldest_segment),
             newest_segment: Some(self.state.newest_segment),
+            segment_uids: self.state.segment_uids.iter().map(|(&id, &uid)| (id, uid)).collect(),
             next_file_id: Some(self.state.next_file_id),
             ..self.version.as_edit()
         }

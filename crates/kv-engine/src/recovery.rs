@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
-use kv_compaction::{Busy, TableRef, Version, VersionEdit};
+use kv_compaction::{Busy, TableRef, Version};
 use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
@@ -30,6 +30,7 @@ use kv_wal::LogWriter;
 use parking_lot::Mutex;
 
 use crate::commit::{CommitQueue, Writer};
+use crate::install::opened_segment;
 use crate::live_table::{Garbage, LiveTable, open_table};
 use crate::manifest::{FILE_ID_RESERVE, Manifest, ManifestState};
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
@@ -67,9 +68,9 @@ pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
     let cache = BlockCache::new(options.block_cache_bytes);
     let garbage = Arc::new(Garbage::default());
     let version = Arc::new(open_tables(&env, &options, &loaded, &listing, &cache, &garbage)?);
-    let found = find_segments(&*env.fs, &listing.segments, loaded.database_id, loaded.state)?;
+    let found = find_segments(&*env.fs, &listing.segments, loaded.database_id, &loaded.state)?;
     let pool = ArenaPool::new(POOL_BYTES);
-    let replayed = replay(&env, &found.live, loaded.state, &options, &pool)?;
+    let replayed = replay(&env, &found.live, &loaded.state, &options, &pool)?;
 
     let manifest_id = loaded.highest_id + 1;
     let mut manifest = Manifest::create(
@@ -163,13 +164,14 @@ fn open_tables(
 }
 
 fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestState {
-    let mut state = loaded.state;
+    let mut state = loaded.state.clone();
     let next_segment = state.newest_segment + 1;
     state.oldest_segment = replayed.first_needed.unwrap_or(next_segment);
     if replayed.first_needed.is_none() {
         // Nothing in the log is needed: it starts over with the next segment.
         state.newest_segment = next_segment - 1;
     }
+    state.segment_uids = state.segment_uids.split_off(&state.oldest_segment);
     state.next_file_id += FILE_ID_RESERVE;
     state
 }
@@ -215,8 +217,7 @@ fn start_segment(
     let is_reserved = hold_reserve(&*env.fs, options)?;
     env.fs.sync_dir()?;
     let version = Arc::clone(manifest.version());
-    manifest
-        .commit(&VersionEdit { newest_segment: Some(id), ..VersionEdit::default() }, version)?;
+    manifest.commit(&opened_segment(id, header.file_uid), version)?;
     names.insert(id, names::ACTIVE_SEGMENT.into());
     let oldest = manifest.state().oldest_segment;
     let unneeded: Vec<String> =
@@ -305,7 +306,7 @@ struct Parts {
 }
 
 fn assemble(parts: Parts) -> Shared {
-    let state = parts.manifest.state();
+    let state = parts.manifest.state().clone();
     let (replayed, started) = (parts.replayed, parts.started);
     let writer = Writer {
         log: started.log,

@@ -15,6 +15,9 @@ use crate::options::Options;
 use crate::report::{CutTail, SegmentReport};
 use crate::view::Frozen;
 
+/// Where a file header holds the random identity.
+const FILE_UID_OFFSET: u64 = 48;
+
 /// The segments of a database on disk.
 pub(crate) struct FoundSegments {
     /// Segments that count, by id.
@@ -29,7 +32,7 @@ pub(crate) fn find_segments(
     fs: &dyn Fs,
     names: &[String],
     database_id: DatabaseId,
-    state: ManifestState,
+    state: &ManifestState,
 ) -> Result<FoundSegments> {
     let mut found = FoundSegments { live: BTreeMap::new(), leftover: Vec::new() };
     let mut damaged = None;
@@ -55,6 +58,14 @@ pub(crate) fn find_segments(
                 check_never_used(fs, name, header.file_id, state.newest_segment)?;
             }
             found.leftover.push(name.clone());
+        } else if state.segment_uids.get(&header.file_id) != Some(&header.file_uid) {
+            let what = format!(
+                "this is not the log segment {} that the manifest knows: it comes from another \
+                 copy of this database; put back the one that belongs here, or salvage what is \
+                 left with kv repair",
+                header.file_id
+            );
+            return Err(Error::corruption(name.clone(), FILE_UID_OFFSET, what));
         } else if let Some(other) = found.live.insert(header.file_id, name.clone()) {
             let what = format!("{other} has the same segment id {}", header.file_id);
             return Err(Error::corruption(name.clone(), 40, what));
@@ -123,7 +134,7 @@ pub(crate) struct Replayed {
 pub(crate) fn replay(
     env: &Env,
     segments: &BTreeMap<u64, String>,
-    state: ManifestState,
+    state: &ManifestState,
     options: &Options,
     pool: &ArenaPool,
 ) -> Result<Replayed> {

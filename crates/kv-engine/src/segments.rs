@@ -138,8 +138,9 @@ impl Shared {
             }
         }
         let id = self.manifest.lock().state().newest_segment + 1;
-        let log = self.create_segment(id, names::NEXT_SEGMENT).and_then(|log| {
-            self.record_segment(id)?;
+        let uid = self.env.entropy.random_id();
+        let log = self.create_segment(id, uid, names::NEXT_SEGMENT).and_then(|log| {
+            self.record_segment(id, uid)?;
             Ok(log)
         });
         let log = log.inspect_err(|error| {
@@ -155,12 +156,12 @@ impl Shared {
         Ok(true)
     }
 
-    fn create_segment(&self, id: u64, name: &str) -> Result<LogWriter> {
+    fn create_segment(&self, id: u64, uid: [u8; 16], name: &str) -> Result<LogWriter> {
         let header = FileHeader {
             kind: FileKind::Wal,
             database_id: self.manifest.lock().database_id(),
             file_id: id,
-            file_uid: self.env.entropy.random_id(),
+            file_uid: uid,
         };
         let zeros = match self.space.is_full() {
             true => SMALL_SEGMENT_BYTES,

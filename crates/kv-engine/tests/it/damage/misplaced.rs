@@ -167,6 +167,27 @@ fn a_table_of_another_time_is_refused() {
     assert_eq!(disk.fingerprint(), before);
 }
 
+/// Two futures of one database: the same segment number, other writes, each of
+/// them sound and in order. Only the manifest tells which one belongs here.
+#[test]
+fn a_segment_of_another_time_is_refused() {
+    let specimen = Specimen::sealed();
+    let future = |value: &[u8]| {
+        let disk = specimen.disk.crash(CrashChoice::Seeded(u64::from(value[0])));
+        let engine = open(&disk, options());
+        engine.put(b"future", value).unwrap();
+        drop(engine);
+        disk
+    };
+    let (disk, other) = (future(b"a"), future(b"b"));
+    disk.write_file("wal.log", &other.read_file("wal.log").unwrap());
+    let before = disk.fingerprint();
+    let error = refusal(&disk);
+    let named = matches!(&error, Error::Corruption { file, offset: 48, .. } if file == "wal.log");
+    assert!(named && error.to_string().contains("another copy"), "{error}");
+    assert_eq!(disk.fingerprint(), before, "nothing is changed");
+}
+
 /// An older manifest comes back, of the time before the active segment was
 /// made. Its writes are not dropped as leftovers.
 #[test]

@@ -1,5 +1,7 @@
 //! The manifest: a snapshot and edits to it.
 
+use std::collections::BTreeMap;
+
 use super::bytes::{FileHeader, Reader};
 use super::log::records;
 
@@ -21,6 +23,7 @@ pub(super) struct Tree {
     pub(super) flushed_through: u64,
     pub(super) oldest_segment: u64,
     pub(super) newest_segment: u64,
+    pub(super) segment_uids: BTreeMap<u64, Vec<u8>>,
 }
 
 pub(super) fn read(file: &[u8]) -> Tree {
@@ -47,6 +50,10 @@ impl Tree {
         number(&mut self.flushed_through);
         number(&mut self.oldest_segment);
         number(&mut self.newest_segment);
+        for _ in 0..edit.integer() {
+            let id = edit.integer();
+            self.segment_uids.insert(id, edit.take(16).to_vec());
+        }
         let _next_file_id = edit.option();
         skip_properties(&mut edit);
         assert!(edit.0.is_empty());

@@ -51,7 +51,8 @@ fn read_directory(disk: &SimDisk) -> State {
     segments.sort();
     let ids: Vec<u64> = segments.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids, (tree.oldest_segment..=tree.newest_segment).collect::<Vec<u64>>());
-    for (_, bytes) in &segments {
+    for (id, bytes) in &segments {
+        assert_eq!(tree.segment_uids[id], bytes[48..64], "the manifest knows it");
         let writes = log::records(bytes, b"kv.wal\r\n").into_iter().flat_map(log::read_batch);
         versions.extend(writes.filter(|write| write.seqno > tree.flushed_through));
     }
