@@ -14,7 +14,9 @@
 use crate::codec::{Decoder, put_varint};
 use crate::entry::{KeyspaceId, Kind, SeqNo};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_OPS, check, check_key, check_value};
+use crate::limits::{
+    MAX_BATCH_BYTES, MAX_BATCH_OPS, MAX_KEY_BYTES, MAX_VALUE_BYTES, check, check_key, check_value,
+};
 
 const COUNT_AT: usize = 8;
 const HEADER_BYTES: usize = 13;
@@ -183,7 +185,7 @@ impl<'a> DecodedBatch<'a> {
     ///
     /// # Errors
     /// `Corruption` for bytes that no [`WriteBatch`] encodes to,
-    /// `Unsupported` for reserved kinds and flags.
+    /// `Unsupported` for reserved flags and keyspaces.
     pub fn decode(payload: &'a [u8], file: &str, payload_offset: u64) -> Result<DecodedBatch<'a>> {
         let corrupt = |at: usize, what: &str| {
             Error::corruption(file, payload_offset + at as u64, format!("batch: {what}"))
@@ -205,7 +207,15 @@ impl<'a> DecodedBatch<'a> {
         let mut ops = Vec::with_capacity((count as usize).min(decoder.rest().len() / 3));
         while !decoder.is_empty() {
             let at = decoder.offset();
-            ops.push(decode_op(&mut decoder).ok_or_else(|| corrupt(at, "malformed write"))?);
+            let op = decode_op(&mut decoder).ok_or_else(|| corrupt(at, "malformed write"))?;
+            if op.key.len() > MAX_KEY_BYTES || op.value.len() > MAX_VALUE_BYTES {
+                return Err(corrupt(at, "a key or value is over its limit"));
+            }
+            if op.keyspace != KeyspaceId::DEFAULT {
+                let what = format!("keyspace {} is unknown", op.keyspace.0);
+                return Err(Error::Unsupported { file: file.into(), what });
+            }
+            ops.push(op);
         }
         if ops.len() != count as usize {
             return Err(corrupt(COUNT_AT, "another number of writes than it says"));

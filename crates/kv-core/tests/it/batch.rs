@@ -1,6 +1,6 @@
 //! Batches: what is encoded is decoded, and nothing else is.
 
-use kv_core::{DecodedBatch, Error, Kind, MAX_KEY_BYTES, SeqNo, WriteBatch};
+use kv_core::{DecodedBatch, Error, Kind, MAX_KEY_BYTES, SeqNo, WriteBatch, put_varint};
 use proptest::prelude::*;
 
 type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
@@ -62,6 +62,27 @@ fn reserved_kinds_and_flags_are_refused() {
     assert!(matches!(DecodedBatch::decode(&payload, "f", 0), Err(Error::Corruption { .. })));
     payload[12] = 1;
     assert!(matches!(DecodedBatch::decode(&payload, "f", 0), Err(Error::Unsupported { .. })));
+}
+
+/// What no batch could be given, no record may hold: a memory table that took
+/// it would panic, and a keyspace that is not asked for would be the wrong one.
+#[test]
+fn keys_over_the_limit_and_other_keyspaces_are_refused() {
+    let payload = |keyspace: u64, key_bytes: usize| {
+        let mut payload = encode(&vec![], 1);
+        payload[8] = 1;
+        payload.push(Kind::Delete as u8);
+        put_varint(&mut payload, keyspace);
+        put_varint(&mut payload, key_bytes as u64);
+        payload.resize(payload.len() + key_bytes, b'k');
+        payload
+    };
+    let decode = |payload: &[u8]| DecodedBatch::decode(payload, "f", 0).map(drop);
+    assert!(decode(&payload(0, MAX_KEY_BYTES)).is_ok());
+    let too_long = decode(&payload(0, MAX_KEY_BYTES + 1));
+    assert!(matches!(too_long, Err(Error::Corruption { offset: 13, .. })), "{too_long:?}");
+    let foreign = decode(&payload(1, 3));
+    assert!(matches!(foreign, Err(Error::Unsupported { .. })), "{foreign:?}");
 }
 
 #[test]
