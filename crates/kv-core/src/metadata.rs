@@ -7,8 +7,8 @@
 //! .  4  CRC-32C of all before it, seeded with the file and the offset
 //! ```
 //!
-//! The payload is decoded only after the checksum holds, and never allocates
-//! more than [`MAX_METADATA_BYTES`].
+//! The payload is decoded only after the checksum holds, and what it allocates
+//! is bounded by its length.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -71,10 +71,43 @@ pub fn decode_metadata<T: DeserializeOwned>(
     if payload.len() != len as usize {
         return Err(corrupt("the metadata record has another length than it says"));
     }
-    let config = bincode::config::standard().with_limit::<MAX_METADATA_BYTES>();
-    match bincode::serde::decode_from_slice::<T, _>(payload, config) {
+    match decode_payload::<T>(payload) {
         Ok((record, used)) if used == payload.len() => Ok(record),
         Ok(_) => Err(corrupt("the metadata record has bytes left over")),
         Err(error) => Err(corrupt(&format!("the metadata record cannot be decoded: {error}"))),
     }
+}
+
+/// The memory of the fields of a record over that of their stored form, at
+/// most: a number of eight bytes may be stored in one.
+const FIELD_GROWTH: usize = 8;
+
+const SMALL_PAYLOAD_BYTES: usize = 4 << 10;
+const MEDIUM_PAYLOAD_BYTES: usize = 64 << 10;
+const LARGE_PAYLOAD_BYTES: usize = 1 << 20;
+
+const SMALL_LIMIT: usize = FIELD_GROWTH * SMALL_PAYLOAD_BYTES;
+const MEDIUM_LIMIT: usize = FIELD_GROWTH * MEDIUM_PAYLOAD_BYTES;
+const LARGE_LIMIT: usize = FIELD_GROWTH * LARGE_PAYLOAD_BYTES;
+const LARGEST_LIMIT: usize = FIELD_GROWTH * MAX_METADATA_BYTES;
+
+/// Decodes a payload, and how much of it that took. bincode takes the memory of
+/// a text by the length it announces, before it looks for the bytes; its limit
+/// is a constant, so there is one for each size of payload.
+fn decode_payload<T: DeserializeOwned>(
+    payload: &[u8],
+) -> std::result::Result<(T, usize), bincode::error::DecodeError> {
+    match payload.len() {
+        ..=SMALL_PAYLOAD_BYTES => decode_limited::<T, SMALL_LIMIT>(payload),
+        ..=MEDIUM_PAYLOAD_BYTES => decode_limited::<T, MEDIUM_LIMIT>(payload),
+        ..=LARGE_PAYLOAD_BYTES => decode_limited::<T, LARGE_LIMIT>(payload),
+        _ => decode_limited::<T, LARGEST_LIMIT>(payload),
+    }
+}
+
+fn decode_limited<T: DeserializeOwned, const LIMIT: usize>(
+    payload: &[u8],
+) -> std::result::Result<(T, usize), bincode::error::DecodeError> {
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    bincode::serde::decode_from_slice(payload, config)
 }

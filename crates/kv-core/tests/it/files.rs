@@ -65,3 +65,29 @@ fn metadata_survives_and_damage_is_found() {
         assert!(decode(1, &damaged, 40).is_err(), "bit {bit}");
     }
 }
+
+/// A text that announces more than the record holds is refused by its length,
+/// before memory is taken for it.
+#[test]
+fn a_false_length_in_a_record_asks_for_no_memory() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    let mut bytes = encode_metadata(1, &vec![0u8; 20], seed, 0).unwrap();
+    // A length of four bytes behind its mark, in place of the bytes.
+    bytes[5..10].copy_from_slice(b"\xfc\x00\x00\x00\x03");
+    let end = bytes.len() - 4;
+    let checksum = seed.checksum(0, &bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    let error = decode_metadata::<String>(1, &bytes, seed, 0, "f").unwrap_err();
+    assert!(error.to_string().contains("LimitExceeded"), "{error}");
+}
+
+/// Small numbers take eight times their stored form in memory: a record that
+/// could be written can be read.
+#[test]
+fn a_large_record_of_small_numbers_is_read_back() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    let record = vec![1u64; (64 << 20) / 8 + 1];
+    let bytes = encode_metadata(1, &record, seed, 0).unwrap();
+    let read: Vec<u64> = decode_metadata(1, &bytes, seed, 0, "f").unwrap();
+    assert!(read == record);
+}
