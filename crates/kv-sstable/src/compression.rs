@@ -22,6 +22,9 @@ pub(crate) const BLOCK_TRAILER_BYTES: usize = 5;
 /// can ask for; values that are larger are stored as they are.
 pub(crate) const MAX_COMPRESSED_BLOCK_BYTES: usize = 16 << 20;
 
+/// Most bytes that one byte of LZ4 stands for: each byte of a length adds 255.
+const MAX_LZ4_GROWTH: usize = 255;
+
 pub(crate) const STORED_PLAIN: u8 = 0;
 const STORED_LZ4: u8 = 1;
 const RAW_LEN_BYTES: usize = 4;
@@ -119,6 +122,10 @@ pub(crate) fn decompress(payload: &[u8], block: &mut Vec<u8>) -> Result<(), Defe
     let raw_len = u32::from_le_bytes(*raw_len) as usize;
     if raw_len > MAX_COMPRESSED_BLOCK_BYTES {
         return Err(Defect::Damaged("the compressed block is over the limit"));
+    }
+    // Before the memory is taken: a few bytes must not ask for millions.
+    if raw_len / MAX_LZ4_GROWTH > compressed.len() {
+        return Err(Defect::Damaged("the compressed block is too short for its length"));
     }
     block.resize(raw_len, 0);
     match lz4_flex::block::decompress_into(compressed, block) {

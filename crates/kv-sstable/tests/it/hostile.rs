@@ -325,12 +325,19 @@ fn a_decompression_bomb_is_refused_before_memory_is_asked_for() {
     let options = TableOptions { compression: Compression::Lz4, ..TableOptions::default() };
     let mut parts = Parts::of(&table_bytes(&options, &accounts(60)));
     assert_eq!(parts.blocks[0].last(), Some(&1), "the block is compressed");
-    for raw_len in [(16 << 20) + 1, u32::MAX] {
+    let stored_len = parts.blocks[0].len() as u32;
+    let cases = [
+        ((16 << 20) + 1, "over the limit"),
+        (u32::MAX, "over the limit"),
+        (16 << 20, "too short for its length"),
+        (255 * stored_len, "too short for its length"),
+    ];
+    for (raw_len, what) in cases {
         parts.blocks[0][..4].copy_from_slice(&raw_len.to_le_bytes());
         for mode in MODES {
             let table = open(&*disk_with(&parts.seal()).fs(), mode).unwrap();
             let error = get(&table, b"account:00001").unwrap_err();
-            assert!(error.to_string().contains("over the limit"), "{error}");
+            assert!(error.to_string().contains(what), "{error}");
         }
     }
 }
