@@ -109,12 +109,6 @@ impl RequestDecoder {
                 None if bytes[self.position] == b'*' => self.decode_array_header(bytes)?,
                 None => self.decode_inline(bytes)?,
             };
-            let request_bytes = self.position - self.request_start;
-            let expected_bytes = self.missing.and_then(|missing| missing.argument_bytes);
-            if request_bytes.saturating_add(expected_bytes.unwrap_or(0)) > self.limits.request_bytes
-            {
-                return Err(ProtocolError::RequestTooLong { limit: self.limits.request_bytes });
-            }
             if matches!(step, Step::Starved) {
                 break;
             }
@@ -201,6 +195,8 @@ impl RequestDecoder {
                     return Ok(Step::Starved);
                 };
                 let len = self.argument_len(&bytes[line.start + 1..line.end])?;
+                // Before the argument is there, however the bytes arrive.
+                self.check_request_bytes(self.position.saturating_add(len))?;
                 self.missing = Some(Missing { argument_bytes: Some(len), ..missing });
                 len
             }
@@ -218,8 +214,9 @@ impl RequestDecoder {
             0 => None,
             arguments => Some(Missing { arguments, argument_bytes: None }),
         };
-        if self.missing.is_none() {
-            self.finish_request();
+        match self.missing {
+            None => self.finish_request()?,
+            Some(_) => self.check_request_bytes(self.position)?,
         }
         Ok(Step::Done)
     }
@@ -250,14 +247,25 @@ impl RequestDecoder {
             Some(name) if inline::is_http(&bytes[name.start..name.end]) => {
                 return Err(ProtocolError::CrossProtocol);
             }
-            Some(_) => self.finish_request(),
+            Some(_) => self.finish_request()?,
         }
         Ok(Step::Done)
     }
 
-    fn finish_request(&mut self) {
+    fn finish_request(&mut self) -> Result<(), ProtocolError> {
+        self.check_request_bytes(self.position)?;
         self.ends.push(self.spans.len());
         self.request_start = self.position;
+        Ok(())
+    }
+
+    /// Refuses a request that reaches to `end` or beyond if it is too long.
+    fn check_request_bytes(&self, end: usize) -> Result<(), ProtocolError> {
+        let limit = self.limits.request_bytes;
+        if end - self.request_start > limit {
+            return Err(ProtocolError::RequestTooLong { limit });
+        }
+        Ok(())
     }
 
     /// Takes `...\r\n` at the position; the span excludes the line end.

@@ -164,6 +164,24 @@ fn a_request_is_limited_as_a_whole() {
     assert_eq!(refused, Some(ProtocolError::RequestTooLong { limit: 2 << 20 }));
 }
 
+/// The last argument of a request and a line of words count as well, whether
+/// they arrive in one piece or not.
+#[test]
+fn the_limit_of_a_request_does_not_depend_on_how_it_arrives() {
+    let limits = RequestLimits { request_bytes: 60, ..LIMITS };
+    let array = |len: usize| request([b"ECHO".as_slice(), &vec![b'x'; len]]);
+    let inline = |len: usize| [b"ECHO ".as_slice(), &vec![b'x'; len], b"\r\n"].concat();
+    let cases = [(array(39), true), (array(40), false), (inline(53), true), (inline(54), false)];
+    for (input, fits) in cases {
+        assert_eq!(input.len() <= 60, fits);
+        let whole = decode_in_pieces(limits, &input, &[]);
+        let refusal = (!fits).then_some(ProtocolError::RequestTooLong { limit: 60 });
+        assert_eq!(whole.1, refusal, "{}", input.escape_ascii());
+        let everywhere: Vec<usize> = (0..input.len()).collect();
+        assert_eq!(decode_in_pieces(limits, &input, &everywhere), whole);
+    }
+}
+
 #[test]
 fn before_auth_little_is_taken() {
     let decode = |input: &[u8]| show(decode_in_pieces(UNAUTHENTICATED, input, &[]));
