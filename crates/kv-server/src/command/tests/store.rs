@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use kv_core::{Error, Expectation, Kind, Result, SeqNo, Value, WriteBatch};
 
-use crate::command::reader::{Direction, Entries, Reader};
+use crate::command::{Direction, Entries, Reader};
 
 /// Every key ever written, with the number and the value of its last write.
 #[derive(Debug, Clone, Default)]

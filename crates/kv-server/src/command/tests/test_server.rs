@@ -2,8 +2,9 @@
 
 use parking_lot::Mutex;
 
-use crate::command::scan_cursor::ScanCursors;
-use crate::command::server::{ClientInfo, ConfigureError, InfoSection, LevelInfo, ServerHandle};
+use crate::command::{
+    ClientInfo, ConfigureError, InfoSection, LevelInfo, ScanCursors, ServerHandle,
+};
 
 /// The password of servers that ask for one.
 pub(super) const PASSWORD: &str = "secret";
