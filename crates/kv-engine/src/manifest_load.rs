@@ -70,7 +70,11 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
     let mut records = 0;
     while let Some(record) = reader.next_record()? {
         let edit = VersionEdit::decode(record.payload, header.seed(), record.lsn.0, &name)?;
-        loaded.version = loaded.version.apply(&edit, |meta| Ok(Arc::new(meta.clone())))?;
+        let next = loaded.version.apply(&edit, |meta| Ok(Arc::new(meta.clone())));
+        loaded.version = next.map_err(|error| {
+            // The edit is what was stored, so the file is at fault.
+            Error::corruption(name.clone(), record.file_offset, error.to_string())
+        })?;
         loaded.state.apply(&edit);
         records += 1;
     }
