@@ -10,6 +10,8 @@ mod conditional;
 mod crash;
 mod damage;
 mod failing_disk;
+mod flips;
+mod forged_manifest;
 mod format;
 mod full_disk;
 mod model;
