@@ -7,9 +7,11 @@ use clap::{Parser, Subcommand};
 use crate::bench::{self, BenchOptions};
 use crate::blackbox::{self, BlackboxOptions};
 use crate::ci;
+use crate::coverage::{self, CoverageOptions};
 use crate::crash::{self, CrashOptions};
 use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
+use crate::fuzz::{self, FuzzOptions};
 use crate::probe::{self, ProbeOptions};
 use crate::tidy;
 
@@ -37,6 +39,10 @@ enum Tool {
     Probe(ProbeOptions),
     /// Kill the real server, cut its power, starve it of space; nothing acknowledged may be lost
     Crash(CrashOptions),
+    /// Run the fuzz targets, on a stable compiler
+    Fuzz(FuzzOptions),
+    /// Show which lines of the crash-critical code the tests reach
+    Coverage(CoverageOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -59,5 +65,7 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
         Tool::Crash(options) => crash::run(&options),
+        Tool::Fuzz(options) => fuzz::run(&options),
+        Tool::Coverage(options) => coverage::run(&options),
     }
 }

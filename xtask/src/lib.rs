@@ -1,5 +1,5 @@
 //! The project's own tools, run as `cargo xtask TOOL`: `tidy`, `ci`, `demo`,
-//! `bench`, `blackbox`, `probe` and `crash`.
+//! `bench`, `blackbox`, `probe`, `crash`, `fuzz` and `coverage`.
 //!
 //! A library, so that the rules of [`check_workspace`] are also a test of
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
@@ -8,9 +8,11 @@ mod bench;
 mod blackbox;
 mod ci;
 mod cli;
+mod coverage;
 mod crash;
 mod demo;
 mod failure;
+mod fuzz;
 mod interrupt;
 mod machine;
 mod probe;
