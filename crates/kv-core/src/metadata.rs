@@ -97,11 +97,15 @@ const LARGEST_LIMIT: usize = FIELD_GROWTH * MAX_METADATA_BYTES;
 fn decode_payload<T: DeserializeOwned>(
     payload: &[u8],
 ) -> std::result::Result<(T, usize), bincode::error::DecodeError> {
-    match payload.len() {
-        ..=SMALL_PAYLOAD_BYTES => decode_limited::<T, SMALL_LIMIT>(payload),
-        ..=MEDIUM_PAYLOAD_BYTES => decode_limited::<T, MEDIUM_LIMIT>(payload),
-        ..=LARGE_PAYLOAD_BYTES => decode_limited::<T, LARGE_LIMIT>(payload),
-        _ => decode_limited::<T, LARGEST_LIMIT>(payload),
+    let len = payload.len();
+    if len <= SMALL_PAYLOAD_BYTES {
+        decode_limited::<T, SMALL_LIMIT>(payload)
+    } else if len <= MEDIUM_PAYLOAD_BYTES {
+        decode_limited::<T, MEDIUM_LIMIT>(payload)
+    } else if len <= LARGE_PAYLOAD_BYTES {
+        decode_limited::<T, LARGE_LIMIT>(payload)
+    } else {
+        decode_limited::<T, LARGEST_LIMIT>(payload)
     }
 }
 
