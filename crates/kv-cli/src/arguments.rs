@@ -21,13 +21,14 @@ written as \\xNN, and a backslash as \\\\. A directory that a server has open is
 refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
 
 Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,
-3 input or output, 4 corruption.
+3 input or output, 4 corruption, 5 repaired with losses.
 
 Examples:
   kv put data fruit:apple red
   kv scan data --prefix fruit: --limit 10
   kv verify data --deep --json
-  kv dump-wal data";
+  kv dump-wal data
+  kv repair data --to rescued";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -74,6 +75,18 @@ pub(crate) enum Command {
         #[arg(long)]
         deep: bool,
     },
+    /// Salvage what can be proven of a damaged database into a new directory.
+    #[command(after_help = REPAIR_HELP)]
+    Repair {
+        /// The damaged directory; nothing in it is changed.
+        dir: PathBuf,
+        /// The new directory; it must not exist or be empty.
+        #[arg(long)]
+        to: PathBuf,
+        /// What to keep of a log with lost records.
+        #[arg(long, value_enum, default_value_t = KeepArgument::Proven)]
+        keep: KeepArgument,
+    },
     /// Print the records of a log segment, or of all segments of a directory.
     DumpWal {
         /// A segment file or a database directory.
@@ -102,6 +115,29 @@ pub(crate) enum Command {
         /// The database directory.
         dir: PathBuf,
     },
+}
+
+const REPAIR_HELP: &str = "\
+Every block of a table and every record of the log that passes its checksum is
+kept, the newest write of each key wins, and deleted keys stay deleted as far as
+the delete is known. Damaged bytes are copied to quarantine/ in the new
+directory. The new database is checked as a whole before the command ends.
+
+Exit codes: 0 all is kept, 5 the new database is sound but something was lost
+(the last line says what, the lines before say where), others as of kv --help;
+after those remove the new directory.
+
+Example:
+  kv repair data --to rescued && mv data damaged && mv rescued data";
+
+/// What a repair keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeepArgument {
+    /// Every write that is proven, also behind a gap: the most data.
+    Proven,
+    /// Of the log only what comes before its first lost record: a state that
+    /// the database was in, if its tables are whole.
+    Prefix,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,17 +1,6 @@
 //! Bytes as text: printable ASCII stands for itself, all else is `\xNN`.
 
-/// The text form of `bytes`.
-pub(crate) fn escape(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'\\' => text.push_str("\\\\"),
-            b' '..=b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    text
-}
+pub(crate) use kv_engine::escape_bytes as escape;
 
 /// The bytes of `text`; characters beyond ASCII count as their UTF-8 bytes.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {

@@ -10,6 +10,7 @@ pub(crate) enum Outcome {
     Usage = 2,
     InputOutput = 3,
     Corruption = 4,
+    RepairedWithLosses = 5,
 }
 
 impl From<Outcome> for std::process::ExitCode {
@@ -54,6 +55,7 @@ impl Failure {
             Outcome::Usage => "usage",
             Outcome::InputOutput => "input_output",
             Outcome::Corruption => "corruption",
+            Outcome::RepairedWithLosses => "repaired_with_losses",
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each command opens the directory, does one thing and goes; a server that
 //! has it open is named and left alone. Exit codes: 0 done, 1 a check failed or
-//! a key is absent, 2 usage, 3 input or output, 4 corruption.
+//! a key is absent, 2 usage, 3 input or output, 4 corruption, 5 repaired with
+//! losses.
 #![forbid(unsafe_code)]
 
 mod arguments;

@@ -25,4 +25,14 @@ impl ChecksumSeed {
             crc32c::crc32c_append(crc, part)
         })
     }
+
+    /// The checksums of all beginnings of `bytes`, the shortest (one byte)
+    /// first: for finding where something ends that does not say so.
+    pub fn checksums_of_prefixes(self, offset: u64, bytes: &[u8]) -> impl Iterator<Item = u32> {
+        let start = crc32c::crc32c_append(self.0, &offset.to_le_bytes());
+        bytes.chunks(1).scan(start, |crc, byte| {
+            *crc = crc32c::crc32c_append(*crc, byte);
+            Some(*crc)
+        })
+    }
 }

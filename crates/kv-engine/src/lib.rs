@@ -58,6 +58,7 @@ mod pacing;
 mod poison;
 mod range;
 mod recovery;
+mod repair;
 mod replay;
 mod report;
 mod rewrite;
@@ -86,6 +87,10 @@ pub use kv_env::Env;
 pub use kv_sstable::{Compression, ReadMode, TableOptions};
 pub use options::{Background, Durability, FlushSize, Options};
 pub use range::KeyRange;
+pub use repair::{
+    DamagedRange, FileUse, Keep, LostWrites, ManifestState, RepairOptions, RepairReport,
+    RepairedFile, RepairedKind, escape_bytes, repair,
+};
 pub use report::{CutTail, RecoveryReport, SegmentReport};
 pub use scan::Scan;
 pub use snapshot::{Snapshot, UpdateView};

@@ -83,6 +83,11 @@ pub(crate) enum Payload<'a> {
     Lz4(&'a [u8]),
 }
 
+/// True for a compression that a trailer may name.
+pub(crate) fn is_known_compression(byte: u8) -> bool {
+    matches!(byte, STORED_PLAIN | STORED_LZ4)
+}
+
 /// Splits a stored block from its trailer without checking the checksum.
 #[inline]
 pub(crate) fn split(stored: &[u8]) -> Result<Payload<'_>, Defect> {

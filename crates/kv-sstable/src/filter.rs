@@ -89,6 +89,15 @@ impl Filter {
         out
     }
 
+    /// Length of the stored filter that `bytes` may start with.
+    pub(crate) fn stored_len(bytes: &[u8]) -> Option<usize> {
+        let mut decoder = Decoder::new(bytes);
+        let line_count = decoder.u32()?;
+        let [_, kind, _, _] = decoder.array::<4>()?;
+        let is_filter = kind == KIND_BLOCKED_BLOOM;
+        is_filter.then_some(FILTER_HEADER_BYTES + LINE_BYTES * line_count as usize)
+    }
+
     /// Decodes a stored filter that fills `bytes`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Filter, Defect> {
         let mut decoder = Decoder::new(bytes);

@@ -122,6 +122,13 @@ impl Index {
         Ok(index)
     }
 
+    /// Length of the stored index that `bytes` start with.
+    pub(crate) fn stored_len(bytes: &[u8]) -> Option<usize> {
+        let mut decoder = Decoder::new(bytes);
+        let (count, separators_len) = (decoder.u32()?, decoder.u32()?);
+        Some(8 + 12 * count as usize + separators_len as usize)
+    }
+
     pub(crate) fn block_count(&self) -> usize {
         self.handles.len()
     }

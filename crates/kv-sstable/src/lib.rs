@@ -6,6 +6,7 @@
 //! * [`Table`] answers point lookups, tells by its filter what is certainly
 //!   absent, and checks itself.
 //! * [`TableCursor`] walks the entries in both directions.
+//! * [`TableSalvage`] walks what can be proven of a damaged table.
 //! * [`BlockCache`] holds decompressed and read blocks for all open tables.
 //!
 //! What this crate is not: it knows no levels, no versions of a key and no
@@ -104,6 +105,7 @@ mod output;
 mod prefix;
 mod properties;
 mod readahead;
+mod salvage;
 mod table;
 mod verify;
 
@@ -113,5 +115,6 @@ pub use cursor::{CursorPurpose, TableCursor};
 pub use key_hash::KeyHash;
 pub use options::{Compression, TableOptions};
 pub use properties::{TableProperties, TableSummary};
+pub use salvage::{TableDamage, TableSalvage};
 pub use table::{ExpectedTable, ReadMode, Table};
 pub use verify::VerifyReport;

@@ -16,7 +16,7 @@ use crate::layout::FRAME_BYTES;
 
 const LOG_FIELDS_BYTES: usize = 16;
 const CHECKED_BYTES: usize = LOG_FIELDS_BYTES - 4;
-const LOG_HEADER_BYTES: usize = FILE_HEADER_BYTES + LOG_FIELDS_BYTES;
+pub(crate) const LOG_HEADER_BYTES: usize = FILE_HEADER_BYTES + LOG_FIELDS_BYTES;
 
 const _: () = assert!(LOG_HEADER_BYTES <= FRAME_BYTES as usize);
 

@@ -3,6 +3,7 @@
 //!
 //! * [`LogWriter`] appends records in groups and says what is durable.
 //! * [`LogReader`] reads them back and judges how the log [ends](Tail).
+//! * [`SalvageReader`] reads what can be proven of a damaged log.
 //!
 //! ```
 //! use kv_core::{DatabaseId, FileHeader, FileKind};
@@ -92,6 +93,7 @@ mod header;
 mod layout;
 mod reader;
 mod record;
+mod salvage;
 mod stamp;
 mod synced;
 mod tail;
@@ -101,6 +103,7 @@ pub use header::read_header;
 pub use layout::Lsn;
 pub use reader::{LogReader, Record, SegmentPosition, Tail};
 pub use record::MAX_PAYLOAD_BYTES;
+pub use salvage::{LogGap, SalvageReader, Salvaged};
 pub use synced::SyncedPosition;
 pub use writer::LogWriter;
 

@@ -4,6 +4,7 @@ mod data;
 mod dump;
 mod inspect;
 mod maintain;
+mod repair;
 
 use std::path::Path;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome, Fai
         Command::Stats { dir } => inspect::stats(dir, output),
         Command::Levels { dir } => inspect::levels(dir, output),
         Command::Verify { dir, deep } => inspect::verify(dir, *deep, output),
+        Command::Repair { dir, to, keep } => repair::repair(dir, to, *keep, output),
         Command::DumpWal { path } => dump::wal(path, output),
         Command::DumpTable { file, properties } => dump::table(file, *properties, output),
         Command::DumpManifest { path } => dump::manifest(path, output),

@@ -7,5 +7,6 @@
 mod damage;
 mod data;
 mod dumps;
+mod repair;
 mod text;
 mod tool;

@@ -19,6 +19,7 @@ fn help() {
           stats          Print the figures of the database, and what opening it found
           levels         Draw the levels of the tree and list its tables
           verify         Check every file without changing anything; exit code 1 for problems
+          repair         Salvage what can be proven of a damaged database into a new directory
           dump-wal       Print the records of a log segment, or of all segments of a directory
           dump-table     Print the properties and the entries of a table file
           dump-manifest  Print the edits of a manifest, or of the one a directory uses
@@ -35,13 +36,14 @@ fn help() {
         refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
 
         Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,
-        3 input or output, 4 corruption.
+        3 input or output, 4 corruption, 5 repaired with losses.
 
         Examples:
           kv put data fruit:apple red
           kv scan data --prefix fruit: --limit 10
           kv verify data --deep --json
           kv dump-wal data
+          kv repair data --to rescued
     "#]]
     .assert_eq(&kv(&["--help"]).done());
 }

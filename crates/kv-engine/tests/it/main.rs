@@ -16,4 +16,5 @@ mod format;
 mod full_disk;
 mod model;
 mod panics;
+mod repair;
 mod support;

@@ -1,9 +1,9 @@
 //! One entry of a data block.
 
-use kv_core::{Kind, MAX_KEY_BYTES, SeqNo};
+use kv_core::{Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, SeqNo};
 
-use super::KIND_BITS;
 use super::varint::take_varint;
+use super::{KIND_BITS, SLOT_BYTES, TAIL_BYTES};
 use crate::defect::Defect;
 
 /// Where the parts of an entry lie in its block. Every range was checked
@@ -72,4 +72,20 @@ impl Entry {
     pub(crate) fn value_len(&self) -> usize {
         self.end - self.value_start
     }
+}
+
+/// Length of a block that holds nothing but the entry that `head` starts with,
+/// by the lengths in it; `None` if no block starts like this. The entry may be
+/// longer than `head`.
+pub(crate) fn entry_claim(head: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let shared = take_varint(head, &mut at)?;
+    let suffix = take_varint(head, &mut at)?;
+    let size = take_varint(head, &mut at)?;
+    take_varint(head, &mut at)?;
+    let value_len = size >> KIND_BITS;
+    Kind::from_byte((size & ((1 << KIND_BITS) - 1)) as u8)?;
+    let is_possible =
+        shared == 0 && suffix <= MAX_KEY_BYTES as u64 && value_len <= MAX_VALUE_BYTES as u64;
+    is_possible.then_some(at + suffix as usize + value_len as usize + SLOT_BYTES + TAIL_BYTES)
 }

@@ -38,7 +38,7 @@ mod view;
 
 pub(crate) use builder::BlockBuilder;
 pub(crate) use cursor::BlockCursor;
-pub(crate) use entry::Entry;
+pub(crate) use entry::{Entry, entry_claim};
 pub(crate) use view::{BlockLayout, BlockView};
 
 /// Version of the block layout, in the last byte of a block.
