@@ -40,7 +40,7 @@ fn losses_are_listed_and_are_exit_code_5() {
     expect![[r#"
         kept MANIFEST_000007: 1 tables in 3 edits
         DAMAGED sst_000001.db: 0 entries in 0 blocks, 4 lost
-          at offset 80, 88 bytes: the block fails its checksum; keys apple to date; bytes kept as quarantine/sst_000001.db.80
+          at offset 80, 76 bytes: the block fails its checksum; keys apple to date; bytes kept as quarantine/sst_000001.db.80
         kept 1 keys up to write 6; NOT ALL: 1 damaged ranges, 0 files missing"#]]
     .assert_eq(&lines.join("\n"));
     assert_eq!(scan("new", &tool), "apple\tgreen\n", "cherry stays deleted");
