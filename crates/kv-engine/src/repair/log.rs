@@ -90,10 +90,9 @@ impl Segments {
         for segment in &self.found {
             if segment.header.file_id > catalog.numbers.newest_segment
                 && catalog.database_id == Some(segment.header.database_id)
+                && has_record(fs, &segment.name, segment.header)?
             {
-                if has_record(fs, &segment.name, segment.header)? {
-                    return Ok(Some(&segment.name));
-                }
+                return Ok(Some(&segment.name));
             }
         }
         Ok(None)
