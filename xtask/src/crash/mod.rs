@@ -6,10 +6,13 @@
 //! |---|---|
 //! | `writer`, `request`, `value`, `load` | clients that write, and what they are told |
 //! | `worlds`, `linear`, `oracle` | what the server must hold therefore |
-//! | `shell`, `scratch`, `power_cut` | file systems of our own and their faults |
+//! | `shell`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
 //! | `kill`, `shut`, ... | the experiments |
 
+mod blk;
+mod block_device;
+mod block_log;
 mod enospc;
 mod kill;
 mod linear;
@@ -64,6 +67,8 @@ enum Experiment {
     Thin,
     /// A full disk that gets space again
     Enospc,
+    /// Power cuts between any two block writes, from a log of them
+    Blk,
     /// All of them
     All,
 }
@@ -101,7 +106,7 @@ struct Plan {
     run: fn(&Setting, u64) -> Outcome<Report>,
 }
 
-const PLANS: [Plan; 7] = [
+const PLANS: [Plan; 9] = [
     Plan {
         experiment: Experiment::Kill,
         name: "kill",
@@ -157,6 +162,22 @@ const PLANS: [Plan; 7] = [
         needs_root: true,
         programs: &[shell::MKFS_EXT4],
         run: |setting, cycles| enospc::run(setting, "ext4", cycles),
+    },
+    Plan {
+        experiment: Experiment::Blk,
+        name: "blk",
+        cycles: 30,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU],
+        run: blk::run,
+    },
+    Plan {
+        experiment: Experiment::Blk,
+        name: "blk control",
+        cycles: 10,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU],
+        run: blk::run_control,
     },
 ];
 

@@ -61,7 +61,12 @@ impl Oracle {
     /// Takes what the writers did in a life of the server that is over; fails
     /// where the replies contradict each other.
     pub(crate) fn advance(&mut self, writers: &mut [Writer]) -> Outcome {
-        self.log = writers.iter_mut().flat_map(|writer| writer.events.drain(..)).collect();
+        self.advance_log(writers.iter_mut().flat_map(|writer| writer.events.drain(..)).collect())
+    }
+
+    /// The same with the requests of all clients, those of each in order.
+    pub(crate) fn advance_log(&mut self, log: Vec<Event>) -> Outcome {
+        self.log = log;
         self.log.sort_by_key(|event| event.invoked);
         let done = self.log.iter().filter(|event| event.is_acknowledged()).count();
         self.counts.acknowledged += done as u64;

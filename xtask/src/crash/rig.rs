@@ -13,6 +13,7 @@ use serde_json::json;
 use super::load::{self, LoadEnd, Moment};
 use super::oracle::Oracle;
 use super::random::Random;
+use super::request::Event;
 use super::writer::Writer;
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -134,6 +135,27 @@ impl Rig {
         for writer in &mut self.writers {
             writer.events.iter_mut().for_each(|event| event.forget_after(moment));
         }
+    }
+
+    /// The requests of the present life, handed out.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        self.writers.iter_mut().flat_map(|writer| writer.events.drain(..)).collect()
+    }
+
+    /// A new oracle for the same clients that has seen `events`.
+    pub(crate) fn oracle_of(events: Vec<Event>) -> Outcome<Oracle> {
+        let mut oracle = Oracle::new(CLIENTS);
+        oracle.advance_log(events)?;
+        Ok(oracle)
+    }
+
+    /// Holds `server` against another oracle, whose figures and log become
+    /// those of this rig.
+    pub(crate) fn confirm_by(&mut self, mut oracle: Oracle, server: &Server) -> Outcome {
+        let outcome = oracle.confirm(&mut server.connect()?);
+        oracle.counts.add(self.oracle.counts);
+        self.oracle = oracle;
+        outcome
     }
 
     /// The life of the server is over: its requests become history.

@@ -122,7 +122,14 @@ impl Drop for Mount {
 
 /// A loop device on a file, freed with this guard.
 pub(crate) struct LoopDevice {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
+}
+
+impl LoopDevice {
+    pub(crate) fn attach(file: &Path) -> Outcome<LoopDevice> {
+        let arguments = ["--find".as_ref(), "--show".as_ref(), file.as_os_str()];
+        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into() })
+    }
 }
 
 impl Drop for LoopDevice {
@@ -158,7 +165,8 @@ fn mounts_below(path: &Path) -> Vec<PathBuf> {
     points.filter(|point| point.starts_with(path)).collect()
 }
 
-fn is_mounted(point: &Path) -> bool {
+/// True if something is mounted at exactly this place.
+pub(crate) fn is_mounted(point: &Path) -> bool {
     mounts_below(point).iter().any(|found| found == point)
 }
 

@@ -14,6 +14,10 @@ pub(crate) struct Program {
 
 pub(crate) const MKFS_EXT4: Program = Program { name: "mkfs.ext4", package: "e2fsprogs" };
 pub(crate) const MKFS_XFS: Program = Program { name: "mkfs.xfs", package: "xfsprogs" };
+pub(crate) const STRACE: Program = Program { name: "strace", package: "strace" };
+pub(crate) const FUSERMOUNT: Program = Program { name: "fusermount3", package: "fuse3" };
+pub(crate) const QEMU: Program = Program { name: "qemu-storage-daemon", package: "qemu-utils" };
+
 /// Runs a program to its end; its output only shows if it fails.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<String> {
     let output = output_of(program, arguments)?;

@@ -1,0 +1,111 @@
+//! Power cuts between any two block writes: the server runs once on a disk
+//! that logs its writes; then disks are built that a cut could have left, and
+//! the real server opens each on a real ext4.
+#![allow(clippy::disallowed_methods, reason = "a tool reads and writes disk images")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::block_device::{FILE_SYSTEM_BYTES, LoggedDevice};
+use super::block_log::{BlockLog, Disk};
+use super::load::Moment;
+use super::report::{Report, conduct};
+use super::request::Event;
+use super::rig::{Durabilities, Rig, Setting};
+use super::scratch::{Mount, Scratch, format, sparse_file};
+use crate::failure::{Context, Failure, Outcome};
+
+/// Marks in one log: moments at which it is known what was acknowledged.
+const MARKS: u64 = 150;
+/// States that are built from one log.
+const STATES_PER_LOG: u64 = 100;
+
+/// So many crash states; each must hold what was acknowledged.
+pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
+    conduct("blk", setting, |scratch, rig| {
+        while rig.cycles < cycles {
+            let recording = record(scratch, rig)?;
+            let last = cycles.min(rig.cycles + STATES_PER_LOG);
+            while rig.cycles < last {
+                rig.setting.interrupt.check()?;
+                check_state(scratch, rig, &recording, Disk::Honest)?;
+                rig.cycles += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The negative control: on a disk that answers flushes and does nothing,
+/// losses must be seen.
+pub(crate) fn run_control(setting: &Setting, cycles: u64) -> Outcome<Report> {
+    conduct("blk control", setting, |scratch, rig| {
+        let recording = record(scratch, rig)?;
+        let mut losses = 0;
+        while rig.cycles < cycles {
+            rig.setting.interrupt.check()?;
+            let outcome = check_state(scratch, rig, &recording, Disk::Lying);
+            losses += u64::from(outcome.is_err());
+            rig.cycles += 1;
+        }
+        match losses {
+            0 => Err(Failure::check("a lying disk was not caught once")),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// What one run of the server did, and told its disk to do.
+struct Recording {
+    start: Vec<u8>,
+    log: BlockLog,
+    events: Vec<Event>,
+}
+
+fn record(scratch: &Scratch, rig: &mut Rig) -> Outcome<Recording> {
+    let start_image = scratch.path().join("start.img");
+    let log_image = scratch.path().join("log.img");
+    sparse_file(&start_image, FILE_SYSTEM_BYTES)?;
+    format("ext4", &start_image)?;
+    let device = LoggedDevice::new(scratch.path(), &start_image, &log_image)?;
+    let disk = Mount::image(device.path(), &scratch.path().join("disk"), "noatime")?;
+    let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
+    let clock = rig.share_clock();
+    let moment = Moment { replies: 1, ..rig.draw_moment(1) };
+    rig.load(server.port(), moment, || {
+        for _ in 0..MARKS {
+            device.mark(clock.fetch_add(1, Ordering::SeqCst))?;
+        }
+        server.kill()
+    })?;
+    disk.unmount()?;
+    drop(device);
+    let bytes = fs::read(&log_image).context(log_image.display())?;
+    let log = BlockLog::parse(&bytes).ok_or_else(|| Failure::check("the block log is damaged"))?;
+    let start = fs::read(&start_image).context(start_image.display())?;
+    Ok(Recording { start, log, events: rig.take_events() })
+}
+
+/// Cuts the recording at a random write, opens what is left and checks it.
+fn check_state(scratch: &Scratch, rig: &mut Rig, recording: &Recording, disk: Disk) -> Outcome {
+    let Recording { start, log, events } = recording;
+    let cut = rig.random.below(log.len() as u64 + 1) as usize;
+    let image = log.image(start, cut, disk, &mut rig.random);
+    let path = scratch.path().join("crash.img");
+    write(&path, &image)?;
+    let mut events = events.clone();
+    let moment = log.marked_moment(cut);
+    events.iter_mut().for_each(|event| event.forget_after(moment));
+    let oracle = Rig::oracle_of(events)?;
+    let disk = Mount::image(&path, &scratch.path().join("disk"), "loop,noatime")?;
+    let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
+    let outcome = rig.confirm_by(oracle, &server);
+    server.kill()?;
+    disk.unmount()?;
+    outcome
+}
+
+fn write(path: &Path, image: &[u8]) -> Outcome {
+    fs::write(path, image).context(path.display())
+}
