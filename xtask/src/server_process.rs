@@ -1,7 +1,7 @@
 //! A running kv-server: started on a free port, killed or stopped, never left
 //! behind.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -40,8 +40,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server and waits until it answers a PING.
     pub(crate) fn start(plan: &ServerPlan, interrupt: &Interrupt) -> Outcome<Server> {
+        Server::start_under(&[], plan, interrupt)
+    }
+
+    /// Starts the server as the last argument of another command, which must
+    /// become the server and not stay its parent.
+    pub(crate) fn start_under(
+        tracer: &[OsString],
+        plan: &ServerPlan,
+        interrupt: &Interrupt,
+    ) -> Outcome<Server> {
         let port = free_port()?;
-        let mut command = Command::new(&plan.binary);
+        let words = [tracer, &[plan.binary.clone().into()]].concat();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         // Settings of the user's own server must not reach this one.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_server_setting(name)) {
             command.env_remove(name);
@@ -104,6 +116,24 @@ impl Server {
         // The reply is the closed connection.
         let _ = client.call(&[b"SHUTDOWN"]);
         self.child.wait().context("cannot wait for the server")
+    }
+
+    /// Waits until it has ended, by itself or because it was asked to: how, and
+    /// what it had printed. Fails if it is still there after `patience`.
+    pub(crate) fn ended(mut self, patience: Duration) -> Outcome<(ExitStatus, String)> {
+        // Its output is closed when it ends.
+        loop {
+            match self.lines.recv_timeout(patience) {
+                Ok(line) => self.printed.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let printed = self.printed.join("\n");
+                    return Err(Failure::check(format!("the server does not end: {printed}")));
+                }
+            }
+        }
+        let status = self.child.wait().context("cannot wait for the server")?;
+        Ok((status, self.printed.join("\n")))
     }
 
     fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Outcome {

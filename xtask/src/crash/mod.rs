@@ -8,7 +8,7 @@
 //! | `worlds`, `linear`, `oracle` | what the server must hold therefore |
 //! | `shell`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
-//! | `kill`, `shut`, ... | the experiments |
+//! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script` | the experiments |
 
 mod blk;
 mod block_device;
@@ -24,8 +24,10 @@ mod report;
 mod request;
 mod rig;
 mod scratch;
+mod script;
 mod shell;
 mod shut;
+mod syscalls;
 mod thin;
 mod value;
 mod worlds;
@@ -69,6 +71,8 @@ enum Experiment {
     Enospc,
     /// Power cuts between any two block writes, from a log of them
     Blk,
+    /// The N-th system call of a kind fails
+    Syscalls,
     /// All of them
     All,
 }
@@ -106,7 +110,7 @@ struct Plan {
     run: fn(&Setting, u64) -> Outcome<Report>,
 }
 
-const PLANS: [Plan; 9] = [
+const PLANS: [Plan; 10] = [
     Plan {
         experiment: Experiment::Kill,
         name: "kill",
@@ -178,6 +182,14 @@ const PLANS: [Plan; 9] = [
         needs_root: true,
         programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU],
         run: blk::run_control,
+    },
+    Plan {
+        experiment: Experiment::Syscalls,
+        name: "syscalls",
+        cycles: 150,
+        needs_root: false,
+        programs: &[shell::STRACE],
+        run: syscalls::run,
     },
 ];
 

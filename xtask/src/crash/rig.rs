@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::load::{self, LoadEnd, Moment};
 use super::oracle::Oracle;
@@ -98,6 +98,15 @@ impl Rig {
             Durabilities::Os => "os",
             Durabilities::Any => random.pick(&["sync", "sync", "interval", "os"]),
         };
+        self.plan_with(&options, durability, data_dir)
+    }
+
+    fn plan_with(
+        &mut self,
+        options: &Value,
+        durability: &'static str,
+        data_dir: &Path,
+    ) -> Outcome<ServerPlan> {
         fs::write(&self.config, options.to_string()).context(self.config.display())?;
         self.options = format!("durability {durability}, {options}");
         Ok(ServerPlan {
@@ -106,6 +115,12 @@ impl Rig {
             data_dir: data_dir.to_path_buf(),
             durability,
         })
+    }
+
+    /// The same options every time, so that calls can be counted.
+    pub(crate) fn plain_plan(&mut self, data_dir: &Path) -> Outcome<ServerPlan> {
+        let options = json!({"memtable_flush_size": "64KiB", "compaction_sstable_threshold": 2});
+        self.plan_with(&options, "sync", data_dir)
     }
 
     /// A moment up to `replies` replies from now, and a little more.

@@ -50,6 +50,13 @@ impl Worlds {
         };
         for event in events.filter(is_concerned) {
             match &event.answer {
+                // A read rules nothing out: what is unclear may be unseen now
+                // and come true at the next open.
+                Answer::Done(_) if event.request.verb == Verb::Get => {
+                    if self.after(event).is_empty() {
+                        return Err(format!("{event:?} reads what cannot be there"));
+                    }
+                }
                 Answer::Done(_) => {
                     stopped.clear();
                     self.worlds = self.after(event);
@@ -191,6 +198,13 @@ mod tests {
         assert_eq!(verdict(&events, &[("a", Some(1)), ("b", Some(2))]), Ok(()));
         assert_eq!(verdict(&events, &[("a", None), ("b", Some(2))]), Ok(()));
         assert!(verdict(&events, &[("a", Some(1)), ("b", None)]).is_err());
+        let unseen = Answer::Done(vec![Action::Read(None)]);
+        let unclear = Answer::Unclear("MISCONF".into());
+        let events =
+            [event(Verb::Set, &["a"], 1, Some(unclear)), event(Verb::Get, &["a"], 2, Some(unseen))];
+        assert_eq!(verdict(&events, &[("a", Some(1))]), Ok(()));
+        let misread = Answer::Done(vec![Action::Read(Some(9))]);
+        assert!(verdict(&[event(Verb::Get, &["a"], 1, Some(misread))], &[("a", None)]).is_err());
         let refused = Answer::Refused("ERR no space".into());
         let events = [event(Verb::Set, &["a"], 1, Some(refused))];
         assert_eq!(verdict(&events, &[("a", None)]), Ok(()));
