@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kv_core::{Expectation, FoundEntry, Result, SeqNo, Value, WriteBatch};
-use kv_env::Env;
+use kv_env::{Env, RealOptions};
 use parking_lot::Mutex;
 
 use crate::background::Threads;
@@ -44,8 +44,12 @@ impl Engine {
     /// `InvalidArgument` for options out of range, `Io`.
     pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Engine> {
         options.validate()?;
-        let env = Env::real(directory.as_ref(), options.create_if_missing)?;
-        Engine::open_in(env, options)
+        let place = RealOptions {
+            create_if_missing: options.create_if_missing,
+            allow_network_file_system: options.allow_network_file_system,
+            ..RealOptions::default()
+        };
+        Engine::open_in(Env::real_with(directory.as_ref(), place)?, options)
     }
 
     /// Opens or creates the database in the directory of `env`: for

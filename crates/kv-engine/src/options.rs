@@ -61,9 +61,15 @@ pub struct Options {
     pub compaction_sstable_threshold: usize,
     /// Create the database if the directory holds none. Default true.
     pub create_if_missing: bool,
+    /// Accept a directory on a network file system. Default false: whether its
+    /// locks keep other machines out and its syncs reach a disk, nobody knows.
+    pub allow_network_file_system: bool,
     /// Memory for decompressed blocks, in bytes. Default 256 MiB.
     pub block_cache_bytes: u64,
-    /// How tables are read. Default: mapped.
+    /// How tables are read. Default: mapped, which is the fastest. A mapped
+    /// table whose device fails ends the process by SIGBUS, where `Pread` gives
+    /// an error for the keys concerned; file systems that are known for such
+    /// failures are read by `Pread` in any case.
     pub read_mode: ReadMode,
     /// Shape of new tables.
     pub table: TableOptions,
@@ -86,6 +92,7 @@ impl Default for Options {
             wal_flush_interval_ms: 10,
             compaction_sstable_threshold: 4,
             create_if_missing: true,
+            allow_network_file_system: false,
             block_cache_bytes: 256 << 20,
             read_mode: ReadMode::Map,
             table: TableOptions::default(),

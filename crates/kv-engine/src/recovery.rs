@@ -25,7 +25,7 @@ use kv_compaction::{Busy, TableRef, Version};
 use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
-use kv_sstable::BlockCache;
+use kv_sstable::{BlockCache, ReadMode};
 use kv_wal::LogWriter;
 use parking_lot::Mutex;
 
@@ -52,7 +52,10 @@ use crate::view::View;
 const POOL_BYTES: usize = 128 << 20;
 
 /// Opens the database in the directory of `env`.
-pub(crate) fn recover(env: Env, options: Options) -> Result<Shared> {
+pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
+    if !env.fs.trusts_maps() {
+        options.read_mode = ReadMode::Pread;
+    }
     // Nothing is created in a directory that is refused.
     let listing = Listing::read(&*env.fs)?;
     if listing.is_empty() && !options.create_if_missing {

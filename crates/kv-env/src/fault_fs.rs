@@ -19,6 +19,7 @@ use crate::ports::{DirEntry, DirLock, Fs, ReadFile, SyncHandle, WriteFile};
 pub struct FaultFs {
     inner: Arc<dyn Fs>,
     gate: Arc<Gate>,
+    trusts_maps: bool,
 }
 
 /// Decides which calls pass.
@@ -50,7 +51,14 @@ impl Gate {
 impl FaultFs {
     /// Wraps `inner`; no call fails yet.
     pub fn new(inner: Arc<dyn Fs>) -> FaultFs {
-        FaultFs { inner, gate: Arc::default() }
+        let trusts_maps = inner.trusts_maps();
+        FaultFs { inner, gate: Arc::default(), trusts_maps }
+    }
+
+    /// As on a network file system, whose maps are not to be relied on.
+    #[must_use]
+    pub fn without_trust_in_maps(self) -> FaultFs {
+        FaultFs { trusts_maps: false, ..self }
     }
 
     /// Makes calls fail. Rules about op numbers match nothing here.
@@ -154,7 +162,7 @@ impl Fs for FaultFs {
     }
 
     fn trusts_maps(&self) -> bool {
-        self.inner.trusts_maps()
+        self.trusts_maps
     }
 }
 

@@ -1,10 +1,12 @@
 //! Every public call, once in its plain use and once refused.
 
+use std::sync::Arc;
+
 use kv_engine::{
     Durability, Engine, Error, FlushSize, KeyRange, MAX_KEY_BYTES, MAX_VALUE_BYTES, Options,
     TableOptions, WriteBatch,
 };
-use kv_env::SimDisk;
+use kv_env::{Env, FaultFs, Operation, SimDisk};
 
 use crate::support::{contents, open, settle, small_threaded, tiny};
 
@@ -97,6 +99,21 @@ fn a_small_data_set_is_a_log_and_nothing_else() {
     let names: Vec<String> =
         disk.fs().list().unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["LOCK", "MANIFEST_000001", "RESERVE", "wal.log"]);
+}
+
+#[test]
+fn tables_are_mapped_where_maps_can_be_trusted_and_read_elsewhere() {
+    for is_trusted in [true, false] {
+        let disk = SimDisk::new(1);
+        let fs = FaultFs::new(disk.fs());
+        let fs = if is_trusted { fs } else { fs.without_trust_in_maps() };
+        let env = Env { fs: Arc::new(fs.clone()), ..disk.env() };
+        let engine = Engine::open_in(env, tiny()).unwrap();
+        engine.put(b"key", b"value").unwrap();
+        engine.flush().unwrap();
+        assert_eq!(engine.get(b"key").unwrap().unwrap(), b"value");
+        assert_eq!(fs.count(Operation::Map) > 0, is_trusted);
+    }
 }
 
 #[test]
