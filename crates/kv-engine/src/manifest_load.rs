@@ -43,6 +43,9 @@ pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<Loade
             Ok(Some(loaded)) => return Ok(Some(loaded)),
             Ok(None) => {}
             Err(Error::Corruption { offset: 0, .. }) if has_predecessor || !has_data => {}
+            // The new file's sectors may still hold a manifest that was removed
+            // before: its creation was cut short, as above.
+            Err(Error::Corruption { offset: FILE_ID_OFFSET, .. }) if has_predecessor => {}
             Err(error) => return Err(error),
         }
     }

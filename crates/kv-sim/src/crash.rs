@@ -1,0 +1,300 @@
+//! Cutting the power at every op of a history, with every image that the disk
+//! may be left in, and killing the process at every op; then cutting the
+//! recoveries of a share of the images at every op again, and so on.
+
+use std::collections::HashMap;
+
+use kv_engine::Engine;
+use kv_env::SimDisk;
+
+use crate::model::{History, Loss};
+use crate::random::{Random, mix};
+use crate::reading;
+use crate::run::{Failure, guarded, run_to_the_end};
+use crate::script::Script;
+use crate::step::{Batch, Change, Cut, Step};
+use crate::tally::Tally;
+use crate::world::{Verdict, World, check_report};
+
+/// How much is tried. All shares are drawn from a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Seed of what is drawn.
+    pub seed: u64,
+    /// One recovery in so many is cut at each of its ops.
+    pub second_cut_of: u64,
+    /// Of the recoveries of those, one in so many is cut again, and so on.
+    pub third_cut_of: u64,
+    /// One recovered engine in so many goes on working and is closed.
+    pub exercise_of: u64,
+}
+
+impl Effort {
+    /// What an ordinary test run does.
+    pub const ORDINARY: Effort =
+        Effort { seed: 1, second_cut_of: 199, third_cut_of: 997, exercise_of: 53 };
+
+    /// The same with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Effort {
+        Effort { seed, ..self }
+    }
+}
+
+/// What was done, to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Histories that were cut.
+    pub scripts: u64,
+    /// Ops at which they were cut.
+    pub ops: u64,
+    /// Images: different for one op, and checked each.
+    pub images: u64,
+    /// Images that were opened; the others equal one that was.
+    pub opened: u64,
+    /// Images of cut recoveries among them.
+    pub of_recoveries: u64,
+    /// The most cuts one upon the other.
+    pub depth: u64,
+    /// What the engines did.
+    pub tally: Tally,
+}
+
+impl Figures {
+    /// Adds up two accounts.
+    pub fn add(&mut self, other: &Figures) {
+        self.scripts += other.scripts;
+        self.ops += other.ops;
+        self.images += other.images;
+        self.opened += other.opened;
+        self.of_recoveries += other.of_recoveries;
+        self.depth = self.depth.max(other.depth);
+        self.tally.add(&other.tally);
+    }
+}
+
+/// Runs `script`, then crashes it at every op of its last disk.
+///
+/// # Errors
+/// The first image that breaks a promise, as a script that leads to it.
+pub fn cut_everywhere(script: &Script, effort: &Effort) -> Result<Figures, Box<Failure>> {
+    let (world, run) = run_to_the_end(script, false)?;
+    let mut cutter = Cutter {
+        script,
+        effort,
+        world: &world,
+        random: Random::new(mix(effort.seed, script.settings.seed)),
+        figures: Figures { scripts: 1, tally: run.tally, ..Figures::default() },
+    };
+    let last = world.ends.last().copied().unwrap_or_else(|| world.disk.op_count());
+    let life = Life {
+        disk: &world.disk,
+        history: &world.history,
+        ops: world.first_op..=last,
+        crashes: Vec::new(),
+    };
+    cutter.cut(&life)?;
+    Ok(cutter.figures)
+}
+
+/// A stretch of ops of one disk, and the crashes that led to it.
+struct Life<'a> {
+    disk: &'a SimDisk,
+    history: &'a History,
+    ops: std::ops::RangeInclusive<u64>,
+    crashes: Vec<Step>,
+}
+
+struct Cutter<'a> {
+    script: &'a Script,
+    effort: &'a Effort,
+    world: &'a World,
+    random: Random,
+    figures: Figures,
+}
+
+/// A recovered image.
+struct Recovered {
+    engine: Engine,
+    /// Which entry of the history it holds.
+    found: usize,
+    /// Op counts of its disk before and after the open.
+    ops: std::ops::RangeInclusive<u64>,
+}
+
+impl Cutter<'_> {
+    /// Crashes a life at every op, in every way.
+    fn cut(&mut self, life: &Life<'_>) -> Result<(), Box<Failure>> {
+        let mut known: HashMap<u64, usize> = HashMap::new();
+        self.figures.depth = self.figures.depth.max(life.crashes.len() as u64 + 1);
+        for op in life.ops.clone() {
+            self.figures.ops += u64::from(life.crashes.is_empty());
+            for (choice, image) in life.disk.images(op) {
+                let crash =
+                    Step::Cut(Cut { ops_back: life.ops.end() - op, keeps: choice.into() });
+                self.count(life);
+                let fingerprint = image.fingerprint();
+                if let Some(&found) = known.get(&fingerprint) {
+                    let state = life.history.state(found);
+                    let verdict = life.history.explain(state, op, Loss::Unsynced);
+                    verdict.map_err(|what| self.failure(life, op, &crash, what))?;
+                    continue;
+                }
+                let found = self.examine(life, op, &crash, &image, Loss::Unsynced)?;
+                known.insert(fingerprint, found);
+            }
+            let killed = life.disk.kill(op);
+            self.count(life);
+            let crash = Step::Kill(life.ops.end() - op);
+            self.examine(life, op, &crash, &killed, Loss::Nothing)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, life: &Life<'_>) {
+        self.figures.images += 1;
+        self.figures.of_recoveries += u64::from(!life.crashes.is_empty());
+    }
+
+    /// Opens an image and checks it. A share of the recoveries is cut again.
+    fn examine(
+        &mut self,
+        life: &Life<'_>,
+        op: u64,
+        crash: &Step,
+        image: &SimDisk,
+        loss: Loss,
+    ) -> Result<usize, Box<Failure>> {
+        self.figures.opened += 1;
+        let recovered = guarded(|| self.recover(life.history, op, image, loss))
+            .map_err(|what| self.failure(life, op, crash, what))?;
+        let Recovered { engine, found, ops } = recovered;
+        let goes_on = self.random.one_in(self.effort.exercise_of);
+        let cuts_again = match life.crashes.len() {
+            0 => self.random.one_in(self.effort.second_cut_of),
+            _ => self.random.one_in(self.effort.third_cut_of),
+        };
+        if goes_on {
+            drop(engine);
+            self.exercise(life, op, crash)?;
+        } else {
+            image.stop_at(0);
+            drop(engine);
+        }
+        if cuts_again {
+            // What a killed process left is durable only once it was reopened;
+            // what a power cut left is durable already.
+            let history = match loss {
+                Loss::Unsynced => life.history.from_entry(found),
+                Loss::Nothing => {
+                    let mut history = life.history.clone();
+                    history.rewind(*ops.start());
+                    history.reopened(found, *ops.end());
+                    history
+                }
+            };
+            let mut crashes = life.crashes.clone();
+            crashes.push(crash.clone());
+            self.cut(&Life { disk: image, history: &history, ops, crashes })?;
+        }
+        Ok(found)
+    }
+
+    fn recover(
+        &mut self,
+        history: &History,
+        op: u64,
+        image: &SimDisk,
+        loss: Loss,
+    ) -> Verdict<Recovered> {
+        let before = image.op_count();
+        let image = self.script.settings.ready(image.clone());
+        let engine = Engine::open_in(image.env(), self.script.settings.engine_options())
+            .map_err(|error| format!("cannot be opened: {error}"))?;
+        let after = image.op_count();
+        let found = reading::contents(&engine).map_err(|failure| failure.to_string())?;
+        let index = history.explain(&found, op, loss)?;
+        reading::check_everything(&engine, &found, &self.world.keys)
+            .map_err(|failure| failure.to_string())?;
+        check_report(engine.recovery_report(), false)?;
+        self.figures.tally.add_report(engine.recovery_report());
+        match image.violations().first() {
+            Some(violation) => Err(violation.clone()),
+            None => Ok(Recovered { engine, found: index, ops: before..=after }),
+        }
+    }
+
+    /// Lets a recovered engine work: what a crash left must not only be right,
+    /// it must be a sound place to go on from.
+    fn exercise(&mut self, life: &Life<'_>, op: u64, crash: &Step) -> Result<(), Box<Failure>> {
+        let mut script = self.script_to(life, op, crash);
+        let changes = vec![Change::Put(1, 30), Change::Delete(2), Change::Put(5, 900)];
+        let batch = Batch { durability: kv_engine::Durability::Sync, changes, bare: false };
+        let work = [Step::Snapshot, Step::Write(batch.clone()), Step::Settle, Step::Compact];
+        script.steps.extend(work);
+        script.steps.extend([Step::Write(batch), Step::Reopen, Step::Release]);
+        let (_, run) = run_to_the_end(&script, false)?;
+        self.figures.tally.add(&run.tally);
+        Ok(())
+    }
+
+    /// The script whose last step is `crash`, behind op `op` of `life`.
+    fn script_to(&self, life: &Life<'_>, op: u64, crash: &Step) -> Script {
+        let mut script = self.script.clone();
+        if life.crashes.is_empty() {
+            // The steps behind the crash have no part in it.
+            let step = self.world.ends.iter().position(|&end| end >= op).unwrap_or(0);
+            script.steps.truncate(step + 1);
+            let end = self.world.ends.get(step).copied().unwrap_or(op);
+            script.steps.push(moved(crash, end - op));
+        } else {
+            script.steps.truncate(self.world.ends.len());
+            script.steps.extend(life.crashes.iter().cloned());
+            script.steps.push(crash.clone());
+        }
+        script
+    }
+
+    fn failure(&self, life: &Life<'_>, op: u64, crash: &Step, what: String) -> Box<Failure> {
+        let script = self.script_to(life, op, crash);
+        let mut log = life.disk.history();
+        log.truncate((op - life.ops.start()) as usize);
+        log.drain(..log.len().saturating_sub(60));
+        let step = script.steps.len() - 1;
+        Box::new(Failure { script, step, what, log })
+    }
+}
+
+/// A crash so many ops before the end of the steps.
+fn moved(crash: &Step, ops_back: u64) -> Step {
+    match crash {
+        Step::Cut(cut) => Step::Cut(Cut { ops_back, ..*cut }),
+        _ => Step::Kill(ops_back),
+    }
+}
+
+/// Cuts each of `scripts`, on as many threads as asked for; the figures are
+/// the same for any number of them. `note` hears of each script that is done.
+///
+/// # Errors
+/// The failure of the first script, in their order, that has one.
+pub fn cut_all(
+    scripts: &[Script],
+    effort: &Effort,
+    threads: usize,
+    note: impl Fn(&Figures) + Sync,
+) -> Result<Figures, Box<Failure>> {
+    let outcomes = crate::parallel::map(scripts, threads, |script| {
+        let outcome = cut_everywhere(script, effort);
+        if let Ok(figures) = &outcome {
+            note(figures);
+        }
+        outcome
+    });
+    let mut sum = Figures::default();
+    for outcome in outcomes {
+        sum.add(&outcome?);
+    }
+    Ok(sum)
+}
+

@@ -1,0 +1,313 @@
+//! What the database must hold: a map, and its history of commits.
+//!
+//! Each batch is an entry with the state that it leads to and the op counts of
+//! the disk at which it was begun, acknowledged, known to be durable, or known
+//! to be refused. From these follows, for a crash at any op, which states may
+//! be found: those of a prefix of the commits that has all the promised ones
+//! (I1, I2), each batch wholly or not at all (I3).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::keys::{self, COUNTER};
+use crate::step::Change;
+
+/// Keys and values.
+pub(crate) type State = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
+
+/// What a crash may have taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// All that was not synced.
+    Unsynced,
+    /// Nothing that was acknowledged: the process died, the system did not.
+    Nothing,
+}
+
+/// A batch and what became of it.
+#[derive(Debug, Clone)]
+struct Entry {
+    number: u64,
+    /// Empty and bare for what was there at the start.
+    changes: Vec<Change>,
+    bare: bool,
+    state: Arc<State>,
+    /// Op counts of the disk.
+    begun: u64,
+    acknowledged: Option<u64>,
+    durable: Option<u64>,
+    refused: Option<u64>,
+}
+
+/// The commits so far.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    /// In the order in which they were begun.
+    entries: Vec<Entry>,
+    /// The state that readers see: the last entry that was acknowledged.
+    visible: usize,
+    next_number: u64,
+}
+
+impl History {
+    /// Of an empty database.
+    pub(crate) fn new() -> History {
+        History { entries: vec![start(Arc::default())], visible: 0, next_number: 1 }
+    }
+
+    /// What readers see.
+    pub(crate) fn visible(&self) -> &Arc<State> {
+        &self.entries[self.visible].state
+    }
+
+    /// A batch is handed to the engine. Returns its index.
+    pub(crate) fn begin(&mut self, changes: &[Change], bare: bool, op: u64) -> usize {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.entries.push(Entry {
+            number,
+            changes: changes.to_vec(),
+            bare,
+            state: Arc::default(),
+            begun: op,
+            acknowledged: None,
+            durable: None,
+            refused: None,
+        });
+        let index = self.entries.len() - 1;
+        self.derive_states(index);
+        index
+    }
+
+    /// The writes of entry `index`, as key and value or `None` for a delete.
+    pub(crate) fn writes(&self, index: usize) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let entry = &self.entries[index];
+        let counter = (COUNTER.to_vec(), Some(entry.number.to_be_bytes().to_vec()));
+        let changes = entry.changes.iter().map(|change| match *change {
+            Change::Put(key, len) => {
+                (keys::key(key), Some(keys::value(key, entry.number, len as usize)))
+            }
+            Change::Delete(key) => (keys::key(key), None),
+        });
+        (!entry.bare).then_some(counter).into_iter().chain(changes).collect()
+    }
+
+    /// Works out the states from entry `index` on.
+    fn derive_states(&mut self, index: usize) {
+        for index in index..self.entries.len() {
+            let parent = self.entries[..index].iter().rposition(|entry| entry.refused.is_none());
+            let parent = parent.expect("the start was not refused");
+            let mut state = State::clone(&self.entries[parent].state);
+            for (key, value) in self.writes(index) {
+                match value {
+                    Some(value) => state.insert(key.into(), value.into()),
+                    None => state.remove(&key[..]),
+                };
+            }
+            self.entries[index].state = Arc::new(state);
+        }
+    }
+
+    /// The engine said that a batch is committed.
+    pub(crate) fn acknowledge(&mut self, index: usize, is_durable: bool, op: u64) {
+        self.visible = self.visible.max(index);
+        let entry = &mut self.entries[index];
+        entry.acknowledged = Some(op);
+        entry.durable = is_durable.then_some(op);
+    }
+
+    /// The engine said that a batch is not committed and never will be.
+    pub(crate) fn refuse(&mut self, index: usize, op: u64) {
+        self.entries[index].refused = Some(op);
+        self.derive_states(index + 1);
+    }
+
+    /// The engine said that all it shows is durable.
+    pub(crate) fn all_durable(&mut self, op: u64) {
+        self.entries[self.visible].durable.get_or_insert(op);
+    }
+
+    /// Which entry's state was found after a crash behind `op` ops.
+    ///
+    /// # Errors
+    /// A sentence, if it may not be found there.
+    pub(crate) fn explain(&self, found: &State, op: u64, loss: Loss) -> Result<usize, String> {
+        let promised = |entry: &Entry| match loss {
+            Loss::Unsynced => entry.durable,
+            Loss::Nothing => entry.acknowledged,
+        };
+        let by_then = |moment: Option<u64>| moment.is_some_and(|moment| moment <= op);
+        let floor = self.entries.iter().rposition(|entry| by_then(promised(entry)));
+        let floor = floor.expect("the start is durable");
+        let is_possible = |entry: &Entry| {
+            entry.begun < op && entry.refused.is_none_or(|refused| op < refused)
+        };
+        let mut candidates = (floor..self.entries.len()).rev();
+        let matching = candidates.find(|&index| {
+            let entry = &self.entries[index];
+            (index == floor || is_possible(entry)) && *entry.state == *found
+        });
+        matching.ok_or_else(|| self.describe_wrong(found, floor, op))
+    }
+
+    fn describe_wrong(&self, found: &State, floor: usize, op: u64) -> String {
+        let known = |entry: &Entry| *entry.state == *found;
+        if let Some(entry) = self.entries.iter().rfind(|entry| known(entry)) {
+            let floor = &self.entries[floor];
+            return format!(
+                "the state after batch {} was found, but {} was promised at op {:?}; batch {} was \
+                 begun at op {}, the crash came behind op {op}",
+                entry.number,
+                floor.number,
+                floor.durable.or(floor.acknowledged),
+                entry.number,
+                entry.begun
+            );
+        }
+        let counter = found.get(COUNTER).and_then(|value| keys::counter_of(value));
+        let number = counter.unwrap_or(self.entries[floor].number);
+        match self.entries.iter().find(|entry| entry.number == number) {
+            None => format!("batch {number} was found, which was never written"),
+            Some(entry) => format!(
+                "not the state after any batch; compared with that after batch {number}: {}",
+                difference(&entry.state, found)
+            ),
+        }
+    }
+
+    /// The disk goes on from where it was after `op` ops: what came later has
+    /// not happened.
+    pub(crate) fn rewind(&mut self, op: u64) {
+        let later = self.entries.iter().position(|entry| entry.begun >= op && entry.number > 0);
+        self.entries.truncate(later.unwrap_or(self.entries.len()));
+        for entry in &mut self.entries {
+            for moment in [&mut entry.acknowledged, &mut entry.durable, &mut entry.refused] {
+                *moment = moment.filter(|moment| *moment <= op);
+            }
+        }
+        self.visible = self.visible.min(self.entries.len() - 1);
+    }
+
+    /// An open has found entry `index`; its promises count from here on, and
+    /// what is not in it will not come back.
+    pub(crate) fn reopened(&mut self, index: usize, op: u64) {
+        let found = &mut self.entries[index];
+        found.acknowledged.get_or_insert(op);
+        found.durable.get_or_insert(op);
+        self.visible = index;
+        for later in &mut self.entries[index + 1..] {
+            later.refused.get_or_insert(op);
+            // A promise that a failed sync has taken back.
+            later.acknowledged = None;
+        }
+    }
+
+    /// The disk was replaced by one that holds entry `index` for certain, and
+    /// whose ops are counted from 0.
+    pub(crate) fn restart(&mut self, index: usize) {
+        self.entries = vec![start(Arc::clone(&self.entries[index].state))];
+        self.visible = 0;
+    }
+
+    /// A history that began with the state of entry `index`.
+    pub(crate) fn from_entry(&self, index: usize) -> History {
+        let mut history = self.clone();
+        history.restart(index);
+        history
+    }
+
+    /// The state of entry `index`.
+    pub(crate) fn state(&self, index: usize) -> &Arc<State> {
+        &self.entries[index].state
+    }
+}
+
+fn start(state: Arc<State>) -> Entry {
+    Entry {
+        number: 0,
+        changes: Vec::new(),
+        bare: true,
+        state,
+        begun: 0,
+        acknowledged: Some(0),
+        durable: Some(0),
+        refused: None,
+    }
+}
+
+/// The first difference between two states, as a sentence.
+pub(crate) fn difference(expected: &State, found: &State) -> String {
+    for (key, value) in expected {
+        match found.get(key) {
+            None => return format!("{} is missing", keys::describe(key)),
+            Some(other) if other != value => {
+                return format!(
+                    "{} is {}, not {}",
+                    keys::describe(key),
+                    keys::describe_value(other),
+                    keys::describe_value(value)
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    match found.keys().find(|key| !expected.contains_key(*key)) {
+        Some(key) => {
+            format!("{} is {}", keys::describe(key), keys::describe_value(&found[key]))
+        }
+        None => "no difference".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three batches: durable, acknowledged, begun.
+    fn history() -> History {
+        let mut history = History::new();
+        for (begun, answered) in [(10, 20), (20, 30), (30, 40)] {
+            let index = history.begin(&[Change::Put(1, begun as u32)], false, begun);
+            if index < 3 {
+                history.acknowledge(index, index == 1, answered);
+            }
+        }
+        history
+    }
+
+    fn allowed(op: u64, loss: Loss) -> Vec<usize> {
+        let history = history();
+        (0..4).filter(|&index| history.explain(history.state(index), op, loss).is_ok()).collect()
+    }
+
+    #[test]
+    fn a_crash_leaves_a_prefix_between_promised_and_begun() {
+        assert_eq!(allowed(0, Loss::Unsynced), [0]);
+        assert_eq!(allowed(10, Loss::Unsynced), [0]);
+        assert_eq!(allowed(11, Loss::Unsynced), [0, 1]);
+        assert_eq!(allowed(20, Loss::Unsynced), [1]);
+        assert_eq!(allowed(25, Loss::Unsynced), [1, 2]);
+        assert_eq!(allowed(31, Loss::Unsynced), [1, 2, 3]);
+        assert_eq!(allowed(31, Loss::Nothing), [2, 3]);
+    }
+
+    #[test]
+    fn what_was_refused_does_not_come_back() {
+        let mut history = history();
+        history.refuse(3, 50);
+        let state = Arc::clone(history.state(3));
+        assert!(history.explain(&state, 49, Loss::Unsynced).is_ok());
+        assert!(history.explain(&state, 50, Loss::Unsynced).is_err());
+        let next = history.begin(&[Change::Delete(1)], false, 51);
+        assert_eq!(history.state(next).len(), 1, "built on what was there before");
+    }
+
+    #[test]
+    fn half_a_batch_is_no_state() {
+        let history = history();
+        let mut torn = State::clone(history.state(2));
+        torn.remove(COUNTER);
+        let error = history.explain(&torn, 35, Loss::Unsynced).unwrap_err();
+        assert!(error.contains("counter is missing"), "{error}");
+    }
+}
