@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kv_compaction::{TableMeta, Version, VersionEdit};
 use kv_core::{DatabaseId, Error, FileKind, Result};
 use kv_env::{Env, Fs};
-use kv_wal::{LogReader, SegmentPosition, Tail};
+use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
 
 use crate::manifest::ManifestState;
 use crate::names::{self, FileName};
@@ -31,25 +31,43 @@ pub(crate) struct LoadedManifest {
 ///
 /// A manifest without an intact header or first record was never finished:
 /// its predecessor still counts, and before there was one there was nothing
-/// else either. Any other damage is refused.
+/// else either. Its sectors may also show a manifest of ours that was removed
+/// before. Any other damage is refused.
 pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<LoadedManifest>> {
     let mut descending = listing.manifests.clone();
     descending.sort_unstable_by(|a, b| b.cmp(a));
     let highest_id = descending.first().copied().unwrap_or(0);
     let has_data = !listing.segments.is_empty() || !listing.tables.is_empty();
+    let mut older = None;
     for (index, &id) in descending.iter().enumerate() {
         let has_predecessor = index + 1 < descending.len();
         match read_manifest(&*env.fs, id, highest_id) {
-            Ok(Some(loaded)) => return Ok(Some(loaded)),
+            Ok(Some(loaded)) => return give_way(older, loaded).map(Some),
             Ok(None) => {}
             Err(Error::Corruption { offset: 0, .. }) if has_predecessor || !has_data => {}
-            // The new file's sectors may still hold a manifest that was removed
-            // before: its creation was cut short, as above.
-            Err(Error::Corruption { offset: FILE_ID_OFFSET, .. }) if has_predecessor => {}
+            Err(error @ Error::Corruption { offset: FILE_ID_OFFSET, .. }) if has_predecessor => {
+                let header = read_header(&*env.fs, &names::manifest(id), FileKind::Manifest)?;
+                if header.file_id > id {
+                    return Err(error);
+                }
+                older.get_or_insert((header.database_id, error));
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(None)
+}
+
+/// A file with the header of an older manifest gives way to its predecessor if
+/// both are of the same database; else somebody has put it there.
+fn give_way(
+    older: Option<(DatabaseId, Error)>,
+    predecessor: LoadedManifest,
+) -> Result<LoadedManifest> {
+    match older {
+        Some((database_id, error)) if database_id != predecessor.database_id => Err(error),
+        _ => Ok(predecessor),
+    }
 }
 
 /// Reads one manifest; `None` if it does not even hold its first record.
