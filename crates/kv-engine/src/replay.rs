@@ -266,8 +266,10 @@ pub(crate) fn position(id: u64, name: &str) -> SegmentPosition {
     if name == names::sealed_segment(id) { SegmentPosition::Sealed } else { SegmentPosition::Last }
 }
 
-/// Refuses the torn end of a segment whose successor was used: it was synced
-/// before that. Only its end mark was written later, and may be torn; that no
+/// Refuses the end of a segment that is not as it was left. A sealed one was
+/// cut behind its last record before it got its name, so zeros there were a
+/// record. One whose successor was used was synced before that, and may not end
+/// torn. Only its end mark was written later, and may be torn; that no
 /// record is missing in front of it, the sequence numbers show.
 pub(crate) fn check_tail(
     id: u64,
@@ -276,6 +278,12 @@ pub(crate) fn check_tail(
     reader: &LogReader,
 ) -> Result<()> {
     match reader.tail() {
+        Some(Tail::Clean)
+            if position(id, name) == SegmentPosition::Sealed && !reader.is_at_file_end() =>
+        {
+            let what = "zeros where the last record of a sealed segment ended: some are missing";
+            Err(Error::corruption(name, reader.good_file_bytes(), what))
+        }
         Some(Tail::Torn { file_offset, discarded_bytes })
             if last_used.is_some_and(|last| id < last) && discarded_bytes > MAX_END_MARK_BYTES =>
         {

@@ -151,6 +151,12 @@ impl LogReader {
         self.end.file_end()
     }
 
+    /// True if the file ends with the last record that was read: no prewritten
+    /// zeros, and nothing else, stands behind it.
+    pub fn is_at_file_end(&self) -> bool {
+        self.frames.stream_end() <= self.end
+    }
+
     /// Frame stamps that fail their checksum although the records around them
     /// are intact. Nothing is lost, but the device is not to be trusted.
     pub fn damaged_stamps(&self) -> u64 {
