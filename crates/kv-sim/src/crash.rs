@@ -130,8 +130,7 @@ impl Cutter<'_> {
         for op in life.ops.clone() {
             self.figures.ops += u64::from(life.crashes.is_empty());
             for (choice, image) in life.disk.images(op) {
-                let crash =
-                    Step::Cut(Cut { ops_back: life.ops.end() - op, keeps: choice.into() });
+                let crash = Step::Cut(Cut { ops_back: life.ops.end() - op, keeps: choice.into() });
                 self.count(life);
                 let fingerprint = image.fingerprint();
                 if let Some(&found) = known.get(&fingerprint) {
@@ -185,7 +184,7 @@ impl Cutter<'_> {
             // What a killed process left is durable only once it was reopened;
             // what a power cut left is durable already.
             let history = match loss {
-                Loss::Unsynced => life.history.from_entry(found),
+                Loss::Unsynced => life.history.beginning_with(found),
                 Loss::Nothing => {
                     let mut history = life.history.clone();
                     history.rewind(*ops.start());
@@ -297,4 +296,3 @@ pub fn cut_all(
     }
     Ok(sum)
 }
-

@@ -73,6 +73,18 @@ fn hanging(script: Script, budget: &Budget) -> Failure {
     Failure { step: script.steps.len(), script, what, log: Vec::new() }
 }
 
+/// The negative control: runs the histories of `seeds` on a disk whose syncs do
+/// nothing. Returns how many it took to notice, and what was noticed; `None`
+/// says that the harness is blind.
+pub fn negative_control(seeds: Range<u64>) -> Option<(u64, Failure)> {
+    let first = seeds.start;
+    seeds.into_iter().find_map(|seed| {
+        let mut script = script_of(seed);
+        script.settings.lying_sync = true;
+        run(&script).err().map(|failure| (seed - first + 1, *failure))
+    })
+}
+
 /// The outcome of a seed among many.
 #[derive(Debug)]
 pub struct SeedOutcome {

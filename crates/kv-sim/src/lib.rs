@@ -36,6 +36,7 @@ mod model;
 mod parallel;
 mod random;
 mod reading;
+mod rot;
 mod run;
 mod script;
 mod settings;
@@ -48,7 +49,8 @@ mod writing;
 
 pub use crash::{Effort, Figures, cut_all, cut_everywhere};
 pub use generate::script_of;
-pub use hunt::{Budget, SeedOutcome, hunt, hunt_scripts, run_seeds};
+pub use hunt::{Budget, SeedOutcome, hunt, hunt_scripts, negative_control, run_seeds};
+pub use rot::{RotFigures, rot};
 pub use run::{Failure, Run, run, run_with_log};
 pub use script::Script;
 pub use settings::{MemtableSize, Settings};

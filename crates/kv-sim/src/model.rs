@@ -139,9 +139,8 @@ impl History {
         let by_then = |moment: Option<u64>| moment.is_some_and(|moment| moment <= op);
         let floor = self.entries.iter().rposition(|entry| by_then(promised(entry)));
         let floor = floor.expect("the start is durable");
-        let is_possible = |entry: &Entry| {
-            entry.begun < op && entry.refused.is_none_or(|refused| op < refused)
-        };
+        let is_possible =
+            |entry: &Entry| entry.begun < op && entry.refused.is_none_or(|refused| op < refused);
         let mut candidates = (floor..self.entries.len()).rev();
         let matching = candidates.find(|&index| {
             let entry = &self.entries[index];
@@ -210,10 +209,15 @@ impl History {
     }
 
     /// A history that began with the state of entry `index`.
-    pub(crate) fn from_entry(&self, index: usize) -> History {
+    pub(crate) fn beginning_with(&self, index: usize) -> History {
         let mut history = self.clone();
         history.restart(index);
         history
+    }
+
+    /// True if the database ever held `found`.
+    pub(crate) fn is_a_state(&self, found: &State) -> bool {
+        self.entries.iter().any(|entry| *entry.state == *found)
     }
 
     /// The state of entry `index`.

@@ -72,9 +72,7 @@ pub(crate) fn run_to_the_end(
     script: &Script,
     with_log: bool,
 ) -> Result<(World, Run), Box<Failure>> {
-    let fail = |step, what, log| {
-        Err(Box::new(Failure { script: script.clone(), step, what, log }))
-    };
+    let fail = |step, what, log| Err(Box::new(Failure { script: script.clone(), step, what, log }));
     let mut world = match guarded(|| World::new(&script.settings)) {
         Ok(world) => world,
         Err(what) => return fail(0, what, Vec::new()),

@@ -1,8 +1,6 @@
 //! Everything that is chosen before a history begins: the disk and the engine.
 
-use kv_engine::{
-    Background, Compression, Durability, FlushSize, Options, ReadMode, TableOptions,
-};
+use kv_engine::{Background, Compression, Durability, FlushSize, Options, ReadMode, TableOptions};
 use kv_env::{DirectoryModel, SimDisk, SimOptions};
 use serde::{Deserialize, Serialize};
 

@@ -16,10 +16,7 @@ pub fn shrink(failure: Failure) -> Failure {
 }
 
 /// As [`shrink`], for any notion of failing.
-pub fn shrink_with(
-    failure: Failure,
-    mut fails: impl FnMut(&Script) -> Option<Failure>,
-) -> Failure {
+pub fn shrink_with(failure: Failure, mut fails: impl FnMut(&Script) -> Option<Failure>) -> Failure {
     let mut best = failure;
     let mut runs = 0;
     let mut try_one = |best: &mut Failure, script: Script| {

@@ -74,7 +74,7 @@ const WORKLOADS: [(&str, &[Block]); 25] = [
     ("compactions", &[Writes(Mix::Mixed), Settle, Writes(Mix::Sync), Compact]),
     ("compactions of a range", &[Writes(Mix::Mixed), Flush, Writes(Mix::Os), CompactRange]),
     ("moved tables", &[Apart, Settle, Apart, Settle]),
-    ("deletes to the bottom", &[Writes(Mix::Mixed), Compact, Deletes, Compact]),
+    ("deletes to the bottom", &[Writes(Mix::Mixed), Compact, Deletes, Compact, Settle]),
     ("a reopening", &[Writes(Mix::Mixed), Reopen, Writes(Mix::Sync)]),
     ("reopenings with tables", &[Writes(Mix::Sync), Settle, Reopen, Reopen, Compact]),
     ("a reopening of nothing", &[Reopen, Writes(Mix::Os), Reopen]),

@@ -103,9 +103,8 @@ impl World {
                 let key = keys::key(*key);
                 self.read(|engine, state| reading::check_get(engine, state, &key))
             }
-            Step::Scan(from, to, direction) => self.read(|engine, state| {
-                reading::check_range(engine, state, *from, *to, *direction)
-            }),
+            Step::Scan(from, to, direction) => self
+                .read(|engine, state| reading::check_range(engine, state, *from, *to, *direction)),
             Step::Snapshot => {
                 self.held.push(Held::Snapshot(self.engine().snapshot(), self.visible()));
                 Ok(())
@@ -144,12 +143,11 @@ impl World {
     }
 
     /// Reads and compares; an error is no failure while calls may fail.
-    fn read(
-        &mut self,
-        check: impl FnOnce(&Engine, &State) -> Result<(), ReadFailure>,
-    ) -> Verdict {
+    fn read(&mut self, check: impl FnOnce(&Engine, &State) -> Result<(), ReadFailure>) -> Verdict {
         match check(self.engine(), &self.visible()) {
-            Err(ReadFailure::Error(error)) => self.forgive("a read", Err::<(), _>(error)).map(|_| ()),
+            Err(ReadFailure::Error(error)) => {
+                self.forgive("a read", Err::<(), _>(error)).map(|_| ())
+            }
             Err(wrong) => Err(wrong.to_string()),
             Ok(()) => Ok(()),
         }

@@ -7,7 +7,6 @@ mod bad_directory;
 mod basics;
 mod concurrency;
 mod conditional;
-mod crash;
 mod damage;
 mod failing_disk;
 mod flips;

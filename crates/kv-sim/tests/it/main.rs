@@ -1,7 +1,10 @@
-//! The simulator at work on the engine, and on engines and disks that are
-//! wrong on purpose.
+//! The simulator at work on the engine, and on disks that are wrong on purpose.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod coverage;
 mod random;
+mod regressions;
+mod rot;
+mod shrinking;
 mod workloads;

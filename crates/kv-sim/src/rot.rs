@@ -1,0 +1,263 @@
+//! Rot: what a device does to files that nobody writes. The engine must answer
+//! as if nothing had happened, or with an error that says what is damaged;
+//! never with something else.
+
+use kv_engine::{Engine, Error};
+use kv_env::{DeviceFault, SimDisk};
+
+use crate::keys::{self, COUNTER};
+use crate::model::State;
+use crate::random::{Random, mix};
+use crate::reading::{self, ReadFailure};
+use crate::run::{Failure, guarded, run_to_the_end};
+use crate::script::Script;
+use crate::world::{Verdict, World};
+
+/// The unit in which devices lose and misplace data.
+const SECTOR_BYTES: u64 = 512;
+
+/// What damaged images came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RotFigures {
+    /// Images that were damaged and opened.
+    pub images: u64,
+    /// Every answer was right.
+    pub unharmed: u64,
+    /// The open was refused with a typed error.
+    pub refused: u64,
+    /// Some reads failed with a typed error, all others were right.
+    pub read_errors: u64,
+    /// The end of the log of a killed process looked like a torn write: it was
+    /// cut, set aside, and reported.
+    pub cut: u64,
+    /// The simulated process died of a map that cannot be read.
+    pub ended: u64,
+}
+
+impl RotFigures {
+    /// Adds up two accounts.
+    pub fn add(&mut self, other: &RotFigures) {
+        self.images += other.images;
+        self.unharmed += other.unharmed;
+        self.refused += other.refused;
+        self.read_errors += other.read_errors;
+        self.cut += other.cut;
+        self.ended += other.ended;
+    }
+}
+
+/// One kind of damage, with its place.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    /// Some bits of a byte.
+    Flip { offset: u64, mask: u8 },
+    /// A sector of zeros.
+    Zeros { sector: u64 },
+    /// A sector holds another one of the same file.
+    Swapped { sector: u64, other: u64 },
+    /// A sector holds one of another file.
+    Foreign { sector: u64, file: u64 },
+    /// The end is gone.
+    Shorter { len: u64 },
+    /// Reads of a sector see another one of the same file.
+    MisdirectedRead { sector: u64, other: u64 },
+    /// A sector cannot be read.
+    Unreadable { sector: u64 },
+}
+
+/// Runs `script`, then damages what it left, once after a kill and once after a
+/// proper close, each time `images` times in ways drawn from `seed`.
+///
+/// # Errors
+/// The first wrong answer.
+pub fn rot(script: &Script, seed: u64, images: u64) -> Result<RotFigures, Box<Failure>> {
+    let (world, _) = run_to_the_end(script, false)?;
+    let mut figures = RotFigures::default();
+    for was_closed in [false, true] {
+        let prepared = guarded(|| Base::new(&world, was_closed));
+        let base = prepared.map_err(|what| failure(script, what))?;
+        for number in 0..images {
+            let mut random = Random::new(mix(mix(seed, number), u64::from(was_closed)));
+            let (name, damage) = base.draw(&mut random);
+            let closed = if was_closed { "closed" } else { "killed" };
+            let verdict = guarded(|| base.check(&name, damage, &mut figures));
+            verdict.map_err(|what| {
+                let place = format!("{damage:?} of {name}, {closed}, rot {number} of seed {seed}");
+                failure(script, format!("{place}: {what}"))
+            })?;
+        }
+    }
+    Ok(figures)
+}
+
+fn failure(script: &Script, what: String) -> Box<Failure> {
+    let step = script.steps.len();
+    Box::new(Failure { script: script.clone(), step, what, log: Vec::new() })
+}
+
+/// An intact disk, and what it holds.
+struct Base<'a> {
+    world: &'a World,
+    disk: SimDisk,
+    state: State,
+    was_closed: bool,
+    files: Vec<(String, u64)>,
+}
+
+impl<'a> Base<'a> {
+    fn new(world: &'a World, was_closed: bool) -> Verdict<Base<'a>> {
+        let options = world.settings.engine_options();
+        let mut disk = world.disk.kill(world.disk.op_count());
+        if was_closed {
+            let engine = Engine::open_in(disk.env(), options.clone());
+            engine.and_then(|engine| engine.close()).map_err(|error| error.to_string())?;
+        }
+        // A disk with no history, all of it durable.
+        disk = disk.crash(kv_env::CrashChoice::All);
+        let probe = disk.crash(kv_env::CrashChoice::All);
+        let engine = Engine::open_in(probe.env(), options).map_err(|error| error.to_string())?;
+        let state = reading::contents(&engine).map_err(|failure| failure.to_string())?;
+        let entries = disk.fs().list().map_err(|error| error.to_string())?;
+        let ours = entries
+            .into_iter()
+            .filter(|entry| entry.is_regular_file && entry.name != "LOCK" && entry.len > 0);
+        let files = ours.map(|entry| (entry.name, entry.len)).collect();
+        Ok(Base { world, disk, state, was_closed, files })
+    }
+
+    fn draw(&self, random: &mut Random) -> (String, Damage) {
+        let index = random.below(self.files.len() as u64) as usize;
+        let (name, len) = &self.files[index];
+        // Most of a log is zeros that nobody reads: half of the damage goes to
+        // its first pages.
+        let span = if random.one_in(2) { (*len).min(12 << 10) } else { *len };
+        let sectors = span.div_ceil(SECTOR_BYTES);
+        let (sector, other) = (random.below(sectors), random.below(sectors));
+        let damage = match random.below(10) {
+            0..4 => Damage::Flip { offset: random.below(span), mask: 1 << random.below(8) },
+            4 => Damage::Zeros { sector },
+            5 => Damage::Swapped { sector, other },
+            6 => Damage::Foreign { sector, file: random.below(self.files.len() as u64) },
+            7 => Damage::Shorter { len: random.below(span) },
+            8 => Damage::MisdirectedRead { sector, other },
+            _ => Damage::Unreadable { sector },
+        };
+        (name.clone(), damage)
+    }
+
+    /// A copy of the disk with the damage done.
+    fn damaged(&self, name: &str, damage: Damage) -> SimDisk {
+        let disk = self.world.settings.ready(self.disk.crash(kv_env::CrashChoice::All));
+        let range = |sector: u64| sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
+        let mut bytes = disk.read_file(name).expect("the file was listed");
+        let within = |len: usize, sector: u64| {
+            (range(sector).start as usize).min(len)..(range(sector).end as usize).min(len)
+        };
+        match damage {
+            Damage::Flip { offset, mask } => disk.corrupt(name, offset, mask),
+            Damage::MisdirectedRead { sector, other } => {
+                let fault = DeviceFault::misdirected_read(range(sector), name, range(other).start);
+                disk.inject_device(fault.on(name));
+            }
+            Damage::Unreadable { sector } => {
+                disk.inject_device(DeviceFault::unreadable(range(sector)).on(name));
+            }
+            Damage::Shorter { len } => disk.write_file(name, &bytes[..len as usize]),
+            Damage::Zeros { .. } | Damage::Swapped { .. } | Damage::Foreign { .. } => {
+                let (sector, source) = match damage {
+                    Damage::Swapped { sector, other } => {
+                        (sector, bytes[within(bytes.len(), other)].to_vec())
+                    }
+                    Damage::Foreign { sector, file } => {
+                        let other = &self.files[file as usize].0;
+                        let other = disk.read_file(other).expect("the file was listed");
+                        (sector, other[within(other.len(), sector)].to_vec())
+                    }
+                    Damage::Zeros { sector } => (sector, Vec::new()),
+                    _ => unreachable!("the outer match has these three"),
+                };
+                let place = within(bytes.len(), sector);
+                let mut source = source;
+                source.resize(place.len(), 0);
+                bytes[place].copy_from_slice(&source);
+                disk.write_file(name, &bytes);
+            }
+        }
+        disk
+    }
+
+    fn check(&self, name: &str, damage: Damage, figures: &mut RotFigures) -> Verdict {
+        figures.images += 1;
+        let disk = self.damaged(name, damage);
+        let counted = self.judge(&disk)?;
+        if disk.is_stopped() {
+            figures.ended += 1;
+        } else {
+            match counted {
+                Outcome::Unharmed => figures.unharmed += 1,
+                Outcome::Refused => figures.refused += 1,
+                Outcome::ReadErrors => figures.read_errors += 1,
+                Outcome::Cut => figures.cut += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a damaged disk and asks it everything.
+    fn judge(&self, disk: &SimDisk) -> Verdict<Outcome> {
+        let engine = match Engine::open_in(disk.env(), self.world.settings.engine_options()) {
+            Ok(engine) => engine,
+            Err(error) => return check_typed(&error).map(|()| Outcome::Refused),
+        };
+        let report = engine.recovery_report().clone();
+        let has_cut = report.segments.iter().any(|segment| segment.cut.is_some());
+        let found = reading::contents(&engine);
+        // Behind a kill, rot of the last write cannot always be told from a
+        // tear; what is left must be an earlier state, and the cut be reported.
+        if let Ok(found) = &found
+            && has_cut
+            && !self.was_closed
+            && *found != self.state
+        {
+            let is_earlier = self.world.history.is_a_state(found);
+            return if is_earlier { Ok(Outcome::Cut) } else { Err("a cut left no state".into()) };
+        }
+        self.judge_reads(&engine, found)
+    }
+
+    fn judge_reads(&self, engine: &Engine, found: Result<State, ReadFailure>) -> Verdict<Outcome> {
+        let mut errors = 0;
+        let mut note = |outcome: Result<(), ReadFailure>| match outcome {
+            Ok(()) => Ok(()),
+            Err(ReadFailure::Error(error)) => {
+                errors += 1;
+                check_typed(&error)
+            }
+            Err(ReadFailure::Wrong(what)) => Err(format!("silently wrong: {what}")),
+        };
+        note(reading::compare("a scan", &self.state, found))?;
+        for &key in &self.world.keys {
+            note(reading::check_get(engine, &self.state, &keys::key(key)))?;
+        }
+        note(reading::check_get(engine, &self.state, COUNTER))?;
+        note(reading::check_everything(engine, &self.state, &self.world.keys))?;
+        Ok(if errors > 0 { Outcome::ReadErrors } else { Outcome::Unharmed })
+    }
+}
+
+enum Outcome {
+    Unharmed,
+    Refused,
+    ReadErrors,
+    Cut,
+}
+
+/// Damage has its own kinds of error, and each names a file.
+fn check_typed(error: &Error) -> Verdict {
+    let file = match error {
+        Error::Corruption { file, .. } | Error::Unsupported { file, .. } => file,
+        Error::Io { path, .. } => path,
+        other => return Err(format!("damage is reported as something else: {other}")),
+    };
+    if file.is_empty() { Err(format!("damage without a file: {error}")) } else { Ok(()) }
+}

@@ -1,0 +1,172 @@
+//! Many histories, and the figures of what was done.
+#![allow(clippy::disallowed_methods, reason = "an edge program: measures real time")]
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kv_sim::{Effort, Figures, RotFigures, SeedOutcome, Tally};
+
+use super::{broken, replay};
+use crate::failure::Outcome;
+
+/// Seeds that are run between two looks at the clock.
+const ROUND: u64 = 64;
+
+/// Seeds after which an honest-looking disk must have been found to lie.
+const CONTROL_SEEDS: u64 = 50;
+
+/// Seeds of a run without options.
+const ORDINARY_SEEDS: u64 = 5_000;
+
+/// Damaged images of a run without options.
+const ORDINARY_ROT: u64 = 20_000;
+
+/// What a volume is made with.
+pub(super) struct Volume {
+    pub(super) threads: usize,
+    pub(super) from: u64,
+}
+
+impl Volume {
+    /// What is worth running before a change lands.
+    pub(super) fn everything(&self) -> Outcome {
+        self.control()?;
+        self.workloads()?;
+        self.seeds(self.from..self.from + ORDINARY_SEEDS)?;
+        self.rot(ORDINARY_ROT)
+    }
+
+    /// The negative control.
+    fn control(&self) -> Outcome {
+        let Some((seeds, failure)) = kv_sim::negative_control(self.from..self.from + CONTROL_SEEDS)
+        else {
+            return Err(broken("a disk whose syncs do nothing went unnoticed"));
+        };
+        println!("negative control: a lying disk was caught after {seeds} seeds: {}", failure.what);
+        Ok(())
+    }
+
+    /// The scripted workloads, each cut at all its ops.
+    fn workloads(&self) -> Outcome<Figures> {
+        let scripts = kv_sim::workloads();
+        let effort = Effort::ORDINARY.with_seed(self.from);
+        let (started, done) = (Instant::now(), AtomicU64::new(0));
+        let note = |_: &Figures| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(25) {
+                println!("{done} of {} workloads, {:.0?}", scripts.len(), started.elapsed());
+            }
+        };
+        match kv_sim::cut_all(&scripts, &effort, self.threads, note) {
+            Ok(figures) => {
+                tell("workloads", &figures, started.elapsed());
+                Ok(figures)
+            }
+            Err(failure) => {
+                let name = failure.script.about.replace([' ', ','], "-");
+                replay::failed(&failure, &name).map(|()| Figures::default())
+            }
+        }
+    }
+
+    /// Histories of seeds as they are.
+    pub(super) fn seeds(&self, seeds: Range<u64>) -> Outcome {
+        let (started, mut sum) = (Instant::now(), Figures::default());
+        for from in seeds.clone().step_by(4096) {
+            let to = seeds.end.min(from + 4096);
+            sum.add(&collect(kv_sim::run_seeds(from..to, None, self.threads), false)?);
+            println!("seeds up to {to}, {:.0?}", started.elapsed());
+        }
+        tell("seeds", &sum, started.elapsed());
+        Ok(())
+    }
+
+    /// The workloads, then histories of seeds, all cut at every op.
+    pub(super) fn images(&self, wanted: u64) -> Outcome {
+        let started = Instant::now();
+        let mut sum = self.workloads()?;
+        self.cut_seeds(&mut sum, |sum| sum.images >= wanted)?;
+        tell("images", &sum, started.elapsed());
+        Ok(())
+    }
+
+    /// Histories of seeds, cut at every op, until the time is over.
+    pub(super) fn minutes(&self, minutes: u64) -> Outcome {
+        let started = Instant::now();
+        let mut sum = Figures::default();
+        self.control()?;
+        self.cut_seeds(&mut sum, |_| started.elapsed() >= Duration::from_secs(60 * minutes))?;
+        tell("seeds, cut everywhere", &sum, started.elapsed());
+        Ok(())
+    }
+
+    fn cut_seeds(&self, sum: &mut Figures, is_enough: impl Fn(&Figures) -> bool) -> Outcome {
+        let mut from = self.from;
+        while !is_enough(sum) {
+            let seeds = from..from + ROUND;
+            let outcomes = kv_sim::run_seeds(seeds, Some(&Effort::ORDINARY), self.threads);
+            sum.add(&collect(outcomes, true)?);
+            from += ROUND;
+            println!("seeds up to {from}: {} images", sum.images);
+        }
+        Ok(())
+    }
+
+    /// Damaged images of workloads and of seeds.
+    pub(super) fn rot(&self, wanted: u64) -> Outcome {
+        const OF_EACH: u64 = 50;
+        let (started, mut sum) = (Instant::now(), RotFigures::default());
+        let workloads = kv_sim::workloads();
+        for number in self.from.. {
+            if sum.images >= wanted {
+                break;
+            }
+            let script = match workloads.get((number - self.from) as usize) {
+                Some(script) => script.clone(),
+                None => kv_sim::script_of(number),
+            };
+            match kv_sim::rot(&script, number, OF_EACH) {
+                Ok(figures) => sum.add(&figures),
+                Err(failure) => {
+                    println!("{failure}");
+                    return Err(broken(&failure.what));
+                }
+            }
+        }
+        println!("rot: {sum:?} in {:.1?}; silent wrong answers: 0", started.elapsed());
+        Ok(())
+    }
+}
+
+/// Adds up outcomes, or tells of the first failure.
+fn collect(outcomes: Vec<SeedOutcome>, cut: bool) -> Outcome<Figures> {
+    let mut sum = Figures::default();
+    for SeedOutcome { seed, outcome } in outcomes {
+        match outcome {
+            Ok(figures) => sum.add(&figures),
+            Err(failure) => {
+                let flag = if cut { " --cut" } else { "" };
+                println!("seed {seed} failed; replay: cargo xtask sim --seed {seed}{flag}");
+                replay::failed(&failure, &format!("seed-{seed}"))?;
+            }
+        }
+    }
+    Ok(sum)
+}
+
+fn tell(what: &str, figures: &Figures, took: Duration) {
+    let Figures { scripts, ops, images, opened, of_recoveries, depth, tally } = figures;
+    let seconds = took.as_secs_f64();
+    println!(
+        "{what}: {scripts} histories, {ops} ops, {images} images ({opened} opened, the others \
+         equal to one of them; {of_recoveries} of cut recoveries, up to {depth} deep) in \
+         {seconds:.1} s, {:.0} images/s",
+        *images as f64 / seconds
+    );
+    let Tally { flushes, compactions, trivial_moves, conflicts, torn_tails, opens, .. } = tally;
+    println!(
+        "  {opens} opens with {torn_tails} torn tails; {flushes} flushes, {compactions} \
+         compactions, {trivial_moves} moved tables, {conflicts} conflicts"
+    );
+}
