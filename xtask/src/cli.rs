@@ -40,15 +40,12 @@ enum Tool {
     Probe(ProbeOptions),
     /// Kill the real server, cut its power, starve it of space; nothing acknowledged may be lost
     Crash(CrashOptions),
-<<<<<<< HEAD
     /// Run the fuzz targets, on a stable compiler
     Fuzz(FuzzOptions),
     /// Show which lines of the crash-critical code the tests reach
     Coverage(CoverageOptions),
-=======
     /// Crash the engine on a simulated disk: at every op, and from seeds
     Sim(SimOptions),
->>>>>>> c7be92d (kv-sim: workloads, rot, regressions; cargo xtask sim; the crash tests of kv-engine move there)
 }
 
 /// Runs the tool that the command line names.
@@ -71,11 +68,8 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
         Tool::Crash(options) => crash::run(&options),
-<<<<<<< HEAD
         Tool::Fuzz(options) => fuzz::run(&options),
         Tool::Coverage(options) => coverage::run(&options),
-=======
         Tool::Sim(options) => sim::run(&options),
->>>>>>> c7be92d (kv-sim: workloads, rot, regressions; cargo xtask sim; the crash tests of kv-engine move there)
     }
 }
