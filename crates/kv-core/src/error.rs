@@ -124,6 +124,15 @@ impl Error {
         }
     }
 
+    /// True if the process or the system has no file descriptor left: that
+    /// passes, and the call may be repeated.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        matches!(self, Error::Io { source, .. }
+            if matches!(source.raw_os_error(), Some(ENFILE | EMFILE)))
+    }
+
     /// True if a file or directory does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

@@ -66,6 +66,9 @@ fn guard(shared: &Shared, name: &str, body: fn(&Shared)) {
 impl Shared {
     fn run_flush_thread(&self) {
         while self.signals.wait_for_flush(self.space.patience()) != Wake::Closed {
+            if self.space.is_time_to_retry() {
+                self.signals.wake_compact();
+            }
             self.work(Shared::flush_step);
         }
     }
@@ -90,8 +93,8 @@ impl Shared {
         }
     }
 
-    /// Repeats `step` while it finds work. A full disk is waited for. Any other
-    /// error ends writing: what a background job cannot do, the next one cannot
+    /// Repeats `step` while it finds work. A full disk is waited for, and so are
+    /// file descriptors. Any other error ends writing: what a background job cannot do, the next one cannot
     /// either.
     fn work(&self, step: fn(&Shared) -> Result<bool>) {
         loop {
@@ -110,6 +113,11 @@ impl Shared {
                     if !is_worth_another_attempt {
                         return;
                     }
+                }
+                Err(error) if error.is_out_of_descriptors() => {
+                    self.space.retry_later();
+                    self.note_progress();
+                    return;
                 }
                 Err(error) => {
                     self.poison(format!("background work failed: {error}"));
@@ -179,6 +187,7 @@ impl Shared {
                 Ok(worked)
             }
             Err(error) if error.is_out_of_space() => Ok(self.note_no_space()),
+            Err(error) if error.is_out_of_descriptors() => Ok(false),
             Err(Error::Closed) => Err(Error::Closed),
             Err(error) => Err(self.poison(format!("background work failed: {error}"))),
         }

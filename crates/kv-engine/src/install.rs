@@ -39,6 +39,11 @@ impl Shared {
         let new = old.apply(edit, |meta| match known.get(&meta.id) {
             Some(live) => Ok(Arc::clone(live)),
             None => self.open_table(meta, database_id),
+        });
+        let new = new.inspect_err(|error| {
+            if error.is_out_of_descriptors() {
+                self.discard_tables(edit, &known);
+            }
         })?;
         let new = Arc::new(new);
         if let Err(error) = manifest.commit(edit, Arc::clone(&new)) {

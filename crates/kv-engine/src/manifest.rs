@@ -159,7 +159,7 @@ impl Manifest {
     }
 
     /// Replaces the file by a snapshot once it has grown too long. On a full
-    /// disk that has to wait.
+    /// disk, or without a file descriptor, that has to wait.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
@@ -171,7 +171,7 @@ impl Manifest {
         let version = Arc::clone(&self.version);
         let (database_id, state) = (self.header.database_id, self.state.clone());
         let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
-            Err(error) if error.is_out_of_space() => return Ok(()),
+            Err(error) if error.is_out_of_space() || error.is_out_of_descriptors() => return Ok(()),
             outcome => outcome?,
         };
         next.complete(env)?;

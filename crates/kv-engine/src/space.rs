@@ -56,6 +56,8 @@ pub(crate) struct Space {
     deletes_taken: AtomicBool,
     /// A compaction did not fit when this much space was free, in bytes.
     compaction_floor: AtomicU64,
+    /// Background work waits for file descriptors.
+    retry: AtomicBool,
     /// Held by the one who makes or removes the reserve.
     change: Mutex<()>,
 }
@@ -69,6 +71,7 @@ impl Space {
             reserve_bytes: reserve_bytes(options),
             deletes_taken: AtomicBool::new(false),
             compaction_floor: AtomicU64::new(0),
+            retry: AtomicBool::new(false),
             change: Mutex::new(()),
         }
     }
@@ -85,7 +88,17 @@ impl Space {
 
     /// How long a background thread waits before it looks again.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        self.is_full().then_some(RETRY_INTERVAL)
+        (self.is_full() || self.retry.load(Relaxed)).then_some(RETRY_INTERVAL)
+    }
+
+    /// Asks for another attempt that nobody will call for.
+    pub(crate) fn retry_later(&self) {
+        self.retry.store(true, Relaxed);
+    }
+
+    /// True once after each [`retry_later`](Space::retry_later).
+    pub(crate) fn is_time_to_retry(&self) -> bool {
+        self.retry.swap(false, Relaxed)
     }
 
     fn set(&self, level: Level) {

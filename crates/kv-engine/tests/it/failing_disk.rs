@@ -7,11 +7,12 @@
 //! all that was acknowledged and nothing but a prefix of the writes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use kv_engine::{Background, Engine, Error, FlushSize, Options, Result};
-use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk, SimOptions};
+use kv_env::{CrashChoice, Env, Failure, Fault, FaultFs, Operation, SimDisk, SimOptions};
 
 use crate::support::{contents, open, settle, tiny};
 
@@ -214,6 +215,45 @@ fn every_call_of_a_run_may_find_the_disk_full() {
     // Files are created, filled with zeros and renamed, tables are written.
     let survived = ops - opened - ended.len() as u64;
     assert!(survived > 100, "{survived} of {ops} are survived");
+}
+
+/// Descriptors that are used up are given back at some time: background work is
+/// put off, nothing ends.
+#[test]
+fn every_file_that_is_opened_may_find_no_descriptor() {
+    let states = states();
+    for operation in [Operation::Create, Operation::Open] {
+        for call in 0.. {
+            let disk = SimDisk::new(5);
+            let fs = FaultFs::new(disk.fs());
+            let env = Env { fs: Arc::new(fs.clone()), ..disk.env() };
+            let engine = Engine::open_in(env, tiny()).unwrap();
+            let fault = Fault::new(Failure::TooManyOpenFiles).of(operation).after(call).times(1);
+            fs.inject(fault);
+            let before = fs.count(operation);
+            let mut progress = Progress::default();
+            for number in 1..=WRITES {
+                write(&engine, number).unwrap();
+                progress.begun = number;
+                progress.acknowledged = number;
+                while_work(&engine).unwrap();
+                if number == 20 && engine.compact().is_err() {
+                    engine.compact().unwrap();
+                }
+            }
+            let what = format!("{operation:?} {call}");
+            assert_eq!(contents(&engine), states[WRITES as usize], "{what}");
+            assert!(!engine.stats().poisoned, "{what}");
+            settle(&engine);
+            assert_eq!(engine.stats().frozen_memtables, 0, "{what}: all is flushed");
+            engine.close().unwrap();
+            assert_survives(&disk, &states, &progress, &what);
+            if fs.count(operation) - before <= call {
+                assert!(call > 5, "{what}");
+                break;
+            }
+        }
+    }
 }
 
 #[test]
