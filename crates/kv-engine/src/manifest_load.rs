@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use kv_compaction::{TableMeta, Version, VersionEdit};
-use kv_core::{DatabaseId, Error, FileKind, Result};
+use kv_core::{ChecksumSeed, DatabaseId, Error, FileKind, Result};
 use kv_env::{Env, Fs};
-use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
+use kv_wal::{LogReader, Record, SegmentPosition, Tail, read_header};
 
 use crate::manifest::ManifestState;
 use crate::names::{self, FileName};
@@ -90,7 +90,7 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
     };
     let mut records = 0;
     while let Some(record) = reader.next_record()? {
-        let edit = VersionEdit::decode(record.payload, header.seed(), record.lsn.0, &name)?;
+        let edit = decode_edit(&record, header.seed(), &name)?;
         let next = loaded.version.apply(&edit, |meta| Ok(Arc::new(meta.clone())));
         loaded.version = next.map_err(|error| {
             // The edit is what was stored, so the file is at fault.
@@ -101,6 +101,19 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
     }
     loaded.clean = matches!(reader.tail(), Some(Tail::EndMark));
     Ok((records > 0).then_some(loaded))
+}
+
+/// Decodes an edit. Its checksum is seeded with its place in the stream; an
+/// error names its place in the file.
+pub(crate) fn decode_edit(
+    record: &Record<'_>,
+    seed: ChecksumSeed,
+    name: &str,
+) -> Result<VersionEdit> {
+    VersionEdit::decode(record.payload, seed, record.lsn.0, name).map_err(|error| match error {
+        Error::Corruption { file, what, .. } => Error::corruption(file, record.file_offset, what),
+        other => other,
+    })
 }
 
 /// The files of a directory by kind.

@@ -166,6 +166,7 @@ pub(crate) fn replay(
         }
         check_tail(id, name, last_used, &reader)?;
         report.damaged_stamps = reader.damaged_stamps();
+        report.bytes = reader.good_file_bytes();
         if last_used == Some(id) {
             replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
         }

@@ -38,6 +38,8 @@ pub struct SegmentReport {
     pub id: u64,
     /// Records in it.
     pub records: u64,
+    /// Length of its intact part, in bytes.
+    pub bytes: u64,
     /// Damaged frame stamps among intact records: nothing is lost, but the
     /// device is not to be trusted.
     pub damaged_stamps: u64,
@@ -64,10 +66,13 @@ impl fmt::Display for RecoveryReport {
         let how = if self.clean_shutdown { "a clean shutdown" } else { "an unclean shutdown" };
         write!(
             formatter,
-            "recovered after {how}: {} tables, {} writes replayed from {} log segments",
+            "recovered after {how}: {} tables, {} writes replayed from {} log segments \
+             ({} records, {} bytes)",
             self.tables,
             self.writes_replayed,
-            self.segments.len()
+            self.segments.len(),
+            self.segments.iter().map(|segment| segment.records).sum::<u64>(),
+            self.segments.iter().map(|segment| segment.bytes).sum::<u64>()
         )?;
         for segment in &self.segments {
             if let Some(cut) = &segment.cut {
@@ -76,6 +81,9 @@ impl fmt::Display for RecoveryReport {
                     "; cut {} bytes of an incomplete write from {} at offset {}",
                     cut.bytes, segment.name, cut.offset
                 )?;
+                if let Some(kept_as) = &cut.kept_as {
+                    write!(formatter, " (kept as {kept_as})")?;
+                }
             }
         }
         let stamps: u64 = self.segments.iter().map(|segment| segment.damaged_stamps).sum();
@@ -87,11 +95,23 @@ impl fmt::Display for RecoveryReport {
             )?;
         }
         if !self.removed.is_empty() {
-            write!(formatter, "; removed {} leftover files", self.removed.len())?;
+            let names = first_names(&self.removed);
+            write!(formatter, "; removed {} leftover files: {names}", self.removed.len())?;
         }
         if !self.foreign.is_empty() {
-            write!(formatter, "; left {} foreign files alone", self.foreign.len())?;
+            let names = first_names(&self.foreign);
+            write!(formatter, "; left {} foreign files alone: {names}", self.foreign.len())?;
         }
         Ok(())
     }
+}
+
+/// The first few of `names`, in one line.
+fn first_names(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", ...");
+    }
+    text
 }

@@ -3,11 +3,11 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use kv_engine::{Engine, KeyRange, Options};
+use kv_engine::{Engine, KeyRange};
 use serde::Serialize;
 
 use crate::arguments::ScanArguments;
-use crate::command::open;
+use crate::command::{open, options};
 use crate::escape::{escape, unescape};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -54,7 +54,7 @@ pub(crate) fn put(
 ) -> Result<Outcome, Failure> {
     let (key, value) = (bytes(key)?, bytes(value)?);
     kv_core::check_key(&key)?;
-    let engine = Engine::open(dir, Options::default())?;
+    let engine = Engine::open(dir, options(dir))?;
     let seqno = engine.put(&key, &value)?.0;
     output.data(&Written { seqno })?;
     engine.close()?;

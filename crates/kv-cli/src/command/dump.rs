@@ -156,7 +156,8 @@ pub(crate) fn table(
         return Err(Failure::Usage(sentence));
     };
     let table = open_table_file(&*env.fs, &name)?;
-    output.record(table.properties(), |properties| {
+    let properties = table.properties();
+    output.record(&readable(properties), |_| {
         format!(
             "{name}: {} entries ({} deletes) in {} blocks, {} to {}, seqno {} to {}",
             properties.entries,
@@ -196,7 +197,7 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
         })?,
     };
     for (number, edit) in read_manifest_edits(&*env.fs, &name)?.iter().enumerate() {
-        output.record(edit, |edit| {
+        output.record(&readable(edit), |_| {
             let mut parts = vec![format!("{name} edit {number}:")];
             let tables = edit.added.iter();
             parts.extend(tables.map(|(level, meta)| format!("add L{level} {}", meta.file_name())));
@@ -213,4 +214,52 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
         })?;
     }
     Ok(Outcome::Done)
+}
+
+/// The JSON of a record with its bytes as text: keys and properties escaped as
+/// everywhere, identities in hexadecimal.
+fn readable<T: Serialize>(record: &T) -> serde_json::Value {
+    let mut value = serde_json::to_value(record).unwrap_or_default();
+    make_readable(&mut value);
+    value
+}
+
+fn make_readable(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match name.as_str() {
+                    "smallest_key" | "largest_key" => with_bytes(field, escape),
+                    "file_uid" | "database" => with_bytes(field, hexadecimal),
+                    "segment_uids" => {
+                        let pairs = field.as_array_mut().into_iter().flatten();
+                        let uids = pairs.filter_map(|pair| pair.get_mut(1));
+                        uids.for_each(|uid| with_bytes(uid, hexadecimal));
+                    }
+                    "properties" | "more" => {
+                        let values = field.as_object_mut().into_iter().flatten();
+                        values.for_each(|(_, value)| with_bytes(value, escape));
+                    }
+                    _ => make_readable(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_readable),
+        _ => {}
+    }
+}
+
+/// Replaces an array of bytes by what `text` makes of them.
+fn with_bytes(value: &mut serde_json::Value, text: fn(&[u8]) -> String) {
+    let byte = |item: &serde_json::Value| item.as_u64().and_then(|byte| u8::try_from(byte).ok());
+    let bytes: Option<Vec<u8>> =
+        value.as_array().and_then(|items| items.iter().map(byte).collect());
+    if let Some(bytes) = bytes {
+        *value = serde_json::Value::String(text(&bytes));
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

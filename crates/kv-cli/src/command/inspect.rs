@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kv_engine::{LevelStats, RecoveryReport, Stats, manifest_tables, verify_directory};
+use kv_engine::{LevelStats, Problem, RecoveryReport, Stats, manifest_tables, verify_directory};
 use kv_env::Env;
 use serde::Serialize;
 
@@ -91,16 +91,20 @@ pub(crate) fn verify(dir: &Path, deep: bool, output: &mut Output) -> Result<Outc
             };
             lines.push(format!("ok {}: {} items{torn}", file.name, file.items));
         }
+        lines.extend(report.unused.iter().map(|name| format!("unused {name}: an open removes it")));
         lines.extend(report.foreign.iter().map(|name| format!("foreign {name}: left alone")));
-        lines.extend(
-            report
-                .problems
-                .iter()
-                .map(|problem| format!("PROBLEM {}: {}", problem.file, problem.what)),
-        );
+        lines.extend(report.problems.iter().map(|problem| {
+            let bytes = problem.bytes.map_or(String::new(), |bytes| format!(" ({bytes} bytes)"));
+            let Problem { file, what, advice, .. } = problem;
+            format!("PROBLEM {file}: {what}{bytes}; {advice}")
+        }));
         lines.push(match report.problems.len() {
             0 => format!("{} files are sound", report.files.len()),
-            count => format!("{count} problems; restore the files from a backup"),
+            count => format!(
+                "{count} problems; restore the files from a backup, \
+                 or salvage the rest with kv repair {} --to NEW",
+                dir.display()
+            ),
         });
         lines.join("\n")
     })?;

@@ -8,7 +8,8 @@ mod repair;
 
 use std::path::Path;
 
-use kv_engine::{Engine, Options};
+use kv_engine::{Engine, FlushSize, Options};
+use kv_env::{Env, RealOptions};
 
 use crate::arguments::Command;
 use crate::failure::{Failure, Outcome};
@@ -37,6 +38,22 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome, Fai
 
 /// Opens a database that must exist.
 fn open(dir: &Path) -> Result<Engine, Failure> {
-    let options = Options { create_if_missing: false, ..Options::default() };
+    let options = Options { create_if_missing: false, ..options(dir) };
     Ok(Engine::open(dir, options)?)
+}
+
+/// Options for one command: room in memory for what the log holds, and hardly
+/// more, so that no large segment is filled with zeros for a single read.
+fn options(dir: &Path) -> Options {
+    const LEAST_BYTES: u64 = 1 << 20;
+    const MOST_BYTES: u64 = 64 << 20;
+    // What cannot be looked at, the open itself complains about.
+    let read_only = RealOptions { read_only: true, ..RealOptions::default() };
+    let files = Env::real_with(dir, read_only).and_then(|env| env.fs.list()).unwrap_or_default();
+    let log_bytes: u64 =
+        files.iter().filter(|file| file.name.starts_with("wal")).map(|file| file.len).sum();
+    // A write takes more room in memory than in the log, a small one four
+    // times as much.
+    let bytes = log_bytes.saturating_mul(4).clamp(LEAST_BYTES, MOST_BYTES);
+    Options { memtable_flush_size: FlushSize::Bytes(bytes), ..Options::default() }
 }

@@ -46,6 +46,8 @@ fn a_damaged_table_is_named_with_the_offset() {
     let run = tool.run(&["--json", "verify", "."]);
     let problem = &run.json()[0]["problems"][0];
     assert_eq!((run.code, &problem["file"]), (1, &json!("sst_000001.db")));
+    assert_eq!((&problem["offset"], &problem["bytes"]), (&json!(80), &json!(76)));
+    assert!(problem["advice"].as_str().unwrap().contains("kv repair"), "{problem}");
     assert!(problem["what"].as_str().unwrap().contains("at offset 80"), "{problem}");
     // Reads of the damaged block say so, those of memory go on.
     let complaint = tool.run(&["get", ".", "banana"]).failed(4);
@@ -54,6 +56,24 @@ fn a_damaged_table_is_named_with_the_offset() {
     let complaint = tool.run(&["dump-table", "sst_000001.db"]);
     assert_eq!(complaint.code, 4, "{complaint:?}");
     assert!(complaint.out.contains("4 entries"), "what is intact comes first: {complaint:?}");
+}
+
+#[test]
+fn every_damaged_part_is_listed() {
+    let tool = Tool::with_fruit();
+    let table = tool.files("sst_", ".db").remove(0);
+    let len = std::fs::metadata(&table).unwrap().len() as usize;
+    for offset in [20, 100, len - 1] {
+        flip(&table, offset);
+    }
+    std::fs::write(tool.path().join("sst_000002.db"), "a leftover").unwrap();
+    let run = tool.run(&["verify", ".", "--deep"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    for part in ["at offset 0:", "at offset 80:", &format!("at offset {}:", len - 64)] {
+        assert!(run.out.contains(part), "{part}: {}", run.out);
+    }
+    assert!(run.out.contains("unused sst_000002.db"), "{}", run.out);
+    assert!(run.out.contains("kv repair . --to NEW"), "{}", run.out);
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn a_table_is_printed_with_its_properties() {
     assert_eq!(properties.lines().count(), 1, "{properties}");
     let lines = kv(&["--json", "dump-table", newest]).json();
     assert_eq!((&lines[0]["entries"], &lines[0]["deletes"]), (&json!(2), &json!(1)));
+    assert_eq!(lines[0]["smallest_key"], json!("apple"), "a key is text, not numbers");
     assert_eq!(lines[1], json!({ "seqno": 5, "kind": "put", "key": "apple", "value": "green" }));
     assert_eq!(lines[2], json!({ "seqno": 6, "kind": "delete", "key": "cherry" }));
 }
@@ -76,6 +77,9 @@ fn a_manifest_is_printed_edit_by_edit() {
     let edits = tool.json(&["dump-manifest", "."]);
     assert_eq!(edits.len(), text.lines().count());
     assert_eq!(edits[0]["flushed_through"], json!(4));
+    let table = &edits[0]["added"][0][1];
+    assert_eq!((&table["smallest_key"], &table["largest_key"]), (&json!("apple"), &json!("date")));
+    assert_eq!(table["file_uid"].as_str().unwrap().len(), 32, "{table}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn help() {
         Keys and values are bytes: printable ones stand for themselves, all others are
         written as \xNN, and a backslash as \\. A directory that a server has open is
         refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
+        JSON has keys and values in the same form, and identities in hexadecimal.
 
         Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,
         3 input or output, 4 corruption, 5 repaired with losses.

@@ -16,7 +16,7 @@ use kv_wal::{SalvageReader, Salvaged};
 
 use crate::inspect::read_manifest_edits;
 use crate::manifest::ManifestState as Numbers;
-use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
+use crate::manifest_load::{Listing, LoadedManifest, decode_edit, load_manifest};
 use crate::names;
 use crate::repair::report::{
     DamagedRange, FileUse, ManifestState, RepairReport, RepairedFile, RepairedKind,
@@ -158,7 +158,7 @@ fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
             Salvaged::Gap(gap) => (gap.file_offset, gap.bytes, gap.what.into()),
             Salvaged::Record(record) => {
                 let offset = record.file_offset;
-                match VersionEdit::decode(record.payload, header.seed(), record.lsn.0, name) {
+                match decode_edit(&record, header.seed(), name) {
                     Ok(edit) => {
                         found.file.records += 1;
                         found.edits.push(edit);
