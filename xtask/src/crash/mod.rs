@@ -27,6 +27,7 @@ mod scratch;
 mod script;
 mod shell;
 mod shut;
+mod soak;
 mod syscalls;
 mod thin;
 mod value;
@@ -34,6 +35,8 @@ mod worlds;
 mod writer;
 
 use clap::{Args, ValueEnum};
+
+pub(crate) use self::soak::{SoakOptions, run as soak};
 
 use self::report::Report;
 use self::rig::Setting;
@@ -194,6 +197,11 @@ const PLANS: [Plan; 10] = [
 ];
 
 impl Plan {
+    /// Cycles of one round of a soak: every system call, the rest as a push.
+    fn soak_cycles(&self) -> u64 {
+        if self.experiment == Experiment::Syscalls { u64::MAX } else { self.cycles }
+    }
+
     /// Why this machine cannot run it.
     fn obstacle(&self) -> Option<String> {
         if self.needs_root && !shell::is_root() {

@@ -24,6 +24,18 @@ pub(crate) struct Report {
     pub(crate) violation: Option<String>,
 }
 
+impl Report {
+    /// Adds another run of the same experiment; the first violation stays.
+    pub(crate) fn add(&mut self, other: Report) {
+        self.cycles += other.cycles;
+        self.acknowledged += other.acknowledged;
+        self.keys_read += other.keys_read;
+        self.histories += other.histories;
+        self.seconds += other.seconds;
+        self.violation = self.violation.take().or(other.violation);
+    }
+}
+
 /// Carries an experiment out in a scratch directory of its own, which is kept
 /// if it fails. Whatever fails counts: a server that does not come back is as
 /// bad as one that comes back without its data.
