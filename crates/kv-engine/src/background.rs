@@ -115,7 +115,7 @@ impl Shared {
                     }
                 }
                 Err(error) if error.is_out_of_descriptors() => {
-                    self.space.retry_later();
+                    self.space.retry_after(error);
                     self.note_progress();
                     return;
                 }
@@ -168,6 +168,7 @@ impl Shared {
     /// One step of any background work, for engines without threads.
     pub(crate) fn background_step(&self) -> Result<bool> {
         self.check_running()?;
+        self.space.is_time_to_retry();
         let mut worked = self.settle_step(self.flush_step())?;
         if !worked {
             worked = self.settle_step(self.compact_step())?;
@@ -187,7 +188,10 @@ impl Shared {
                 Ok(worked)
             }
             Err(error) if error.is_out_of_space() => Ok(self.note_no_space()),
-            Err(error) if error.is_out_of_descriptors() => Ok(false),
+            Err(error) if error.is_out_of_descriptors() => {
+                self.space.retry_after(error);
+                Ok(false)
+            }
             Err(Error::Closed) => Err(Error::Closed),
             Err(error) => Err(self.poison(format!("background work failed: {error}"))),
         }

@@ -18,8 +18,8 @@ impl Shared {
             if self.view.load().flushed_through >= target {
                 return Ok(());
             }
-            self.check_space()?;
             self.wait_for_flush_step(seen)?;
+            self.check_space()?;
         }
     }
 
@@ -46,9 +46,9 @@ impl Shared {
             if empty {
                 return Ok(last);
             }
-            self.check_space()?;
             self.segments.request_next();
             self.wait_for_flush_step(seen)?;
+            self.check_space()?;
         }
     }
 
@@ -61,7 +61,10 @@ impl Shared {
                 self.signals.wait_beyond(seen);
                 Ok(())
             }
-            Background::Manual => self.settle_step(self.flush_step()).map(|_| ()),
+            Background::Manual => {
+                self.space.is_time_to_retry();
+                self.settle_step(self.flush_step()).map(|_| ())
+            }
         }
     }
 

@@ -177,8 +177,8 @@ impl Shared {
                     Err(error) => self.refuse_queued(&error),
                     Ok(writer) => {
                         if !self.make_room(writer) {
-                            if self.space.is_full() {
-                                self.refuse_queued(&self.no_space());
+                            if let Some(error) = self.refusal_for_want_of_room() {
+                                self.refuse_queued(&error);
                                 continue;
                             }
                             stalled = true;

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use crate::manifest::PREWRITTEN_BYTES;
 use crate::names::RESERVE;
-use crate::options::Options;
+use crate::options::{Background, Options};
 use crate::shared::Shared;
 
 /// The time between two attempts to go on with a full disk: short against the
@@ -56,8 +56,9 @@ pub(crate) struct Space {
     deletes_taken: AtomicBool,
     /// A compaction did not fit when this much space was free, in bytes.
     compaction_floor: AtomicU64,
-    /// Background work waits for file descriptors.
-    retry: AtomicBool,
+    /// Why background work waits, where it is not for space: it found no file
+    /// descriptor.
+    waits_for: Mutex<Option<Error>>,
     /// Held by the one who makes or removes the reserve.
     change: Mutex<()>,
 }
@@ -71,7 +72,7 @@ impl Space {
             reserve_bytes: reserve_bytes(options),
             deletes_taken: AtomicBool::new(false),
             compaction_floor: AtomicU64::new(0),
-            retry: AtomicBool::new(false),
+            waits_for: Mutex::new(None),
             change: Mutex::new(()),
         }
     }
@@ -88,17 +89,18 @@ impl Space {
 
     /// How long a background thread waits before it looks again.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        (self.is_full() || self.retry.load(Relaxed)).then_some(RETRY_INTERVAL)
+        let waits = self.is_full() || self.waits_for.lock().is_some();
+        waits.then_some(RETRY_INTERVAL)
     }
 
     /// Asks for another attempt that nobody will call for.
-    pub(crate) fn retry_later(&self) {
-        self.retry.store(true, Relaxed);
+    pub(crate) fn retry_after(&self, error: Error) {
+        *self.waits_for.lock() = Some(error);
     }
 
-    /// True once after each [`retry_later`](Space::retry_later).
+    /// True once after each [`retry_after`](Space::retry_after).
     pub(crate) fn is_time_to_retry(&self) -> bool {
-        self.retry.swap(false, Relaxed)
+        self.waits_for.lock().take().is_some()
     }
 
     fn set(&self, level: Level) {
@@ -266,8 +268,23 @@ impl Shared {
         self.space.compaction_floor.store(free, Relaxed);
     }
 
-    /// Refuses to wait for background work that waits for space.
+    /// Refuses to wait for background work that waits itself, and says for what.
     pub(crate) fn check_space(&self) -> Result<()> {
-        if self.space.is_stuck() { Err(self.no_space()) } else { Ok(()) }
+        if self.space.is_stuck() {
+            return Err(self.no_space());
+        }
+        self.space.waits_for.lock().clone().map_or(Ok(()), Err)
+    }
+
+    /// Why a writer that finds no room is refused instead of waiting for it.
+    pub(crate) fn refusal_for_want_of_room(&self) -> Option<Error> {
+        if self.space.is_full() {
+            return Some(self.no_space());
+        }
+        // Without threads nobody else would ever make room.
+        match self.options.background {
+            Background::Threads => None,
+            Background::Manual => self.check_space().err(),
+        }
     }
 }
