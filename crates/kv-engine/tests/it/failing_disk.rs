@@ -7,120 +7,16 @@
 //! all that was acknowledged and nothing but a prefix of the writes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use kv_engine::{Background, Engine, Error, FlushSize, Options, Result};
-use kv_env::{CrashChoice, Env, Failure, Fault, FaultFs, Operation, SimDisk, SimOptions};
+use kv_engine::{Background, Engine, Error, FlushSize, Options};
+use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk, SimOptions};
 
+use crate::sample_run::{
+    Entries, Progress, WRITES, assert_survives, run, states, while_work, write,
+};
 use crate::support::{contents, open, settle, tiny};
-
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Writes that a run makes.
-const WRITES: u64 = 30;
-
-/// The write of a number: few keys, so that later writes hide earlier ones.
-fn write(engine: &Engine, number: u64) -> Result<()> {
-    let mut batch = kv_engine::WriteBatch::new();
-    batch.put(b"counter", &number.to_be_bytes())?;
-    let key = [b'k', (number * 7 % 5) as u8];
-    if number % 4 == 3 {
-        batch.delete(&key)?
-    } else {
-        batch.put(&key, &number.to_le_bytes())?
-    }
-    engine.write(batch, kv_engine::Durability::Sync).map(|_| ())
-}
-
-/// The contents after each number of writes.
-fn states() -> Vec<Entries> {
-    let engine = open(&SimDisk::new(0), tiny());
-    let mut states = vec![contents(&engine)];
-    for number in 1..=WRITES {
-        write(&engine, number).unwrap();
-        states.push(contents(&engine));
-    }
-    states
-}
-
-/// How far a run came.
-#[derive(Debug, Default)]
-struct Progress {
-    begun: u64,
-    acknowledged: u64,
-    /// Calls that were refused because the disk was full.
-    refusals: u64,
-    /// The first error, and what it was the answer to.
-    failure: Option<(&'static str, Error)>,
-}
-
-impl Progress {
-    /// Makes a call. If the disk was full for a moment, the background finds
-    /// that out, and the call must succeed without a new open.
-    fn make(&mut self, engine: &Engine, name: &'static str, call: impl Fn() -> Result<()>) -> bool {
-        let mut outcome = call();
-        if outcome.as_ref().is_err_and(Error::is_out_of_space) {
-            self.refusals += 1;
-            outcome = while_work(engine).and_then(|()| call());
-        }
-        if let Err(error) = outcome {
-            self.failure = Some((name, error));
-            return false;
-        }
-        true
-    }
-}
-
-/// Writes, flushes and compacts until something fails.
-fn run(engine: &Engine) -> Progress {
-    let mut progress = Progress::default();
-    for number in 1..=WRITES {
-        progress.begun = number;
-        if !progress.make(engine, "write", || write(engine, number)) {
-            return progress;
-        }
-        progress.acknowledged = number;
-        let went_on = match number {
-            12 | 24 => progress.make(engine, "background work", || while_work(engine)),
-            17 => progress.make(engine, "flush", || engine.flush()),
-            28 => progress.make(engine, "compact", || engine.compact()),
-            _ => true,
-        };
-        if !went_on {
-            return progress;
-        }
-    }
-    progress.make(engine, "close", || engine.close());
-    progress
-}
-
-fn while_work(engine: &Engine) -> Result<()> {
-    while engine.run_background_step()? {}
-    Ok(())
-}
-
-/// What a database on `disk` must look like after `progress`.
-fn assert_recovers(disk: &SimDisk, states: &[Entries], progress: &Progress, what: &str) {
-    let engine = Engine::open_in(disk.env(), tiny());
-    let engine = engine.unwrap_or_else(|error| panic!("{what}: cannot be opened: {error}"));
-    let found = contents(&engine);
-    let allowed = progress.acknowledged..=progress.begun;
-    let is_allowed = allowed.clone().any(|number| states[number as usize] == found);
-    assert!(is_allowed, "{what}: not a state after {allowed:?} writes: {found:?}");
-}
-
-/// Opens what any of some power cuts, and a kill, would leave.
-fn assert_survives(disk: &SimDisk, states: &[Entries], progress: &Progress, what: &str) {
-    let choices = [CrashChoice::None, CrashChoice::All, CrashChoice::Seeded(1)];
-    for choice in choices {
-        let what = format!("{what}, then {choice:?}");
-        assert_recovers(&disk.crash(choice), states, progress, &what);
-    }
-    let what = format!("{what}, then a kill");
-    assert_recovers(&disk.kill(disk.op_count()), states, progress, &what);
-}
 
 /// After the failure of a call that changes the disk nothing is synced again.
 fn assert_no_sync_after_failure(disk: &SimDisk, what: &str) {
@@ -215,45 +111,6 @@ fn every_call_of_a_run_may_find_the_disk_full() {
     // Files are created, filled with zeros and renamed, tables are written.
     let survived = ops - opened - ended.len() as u64;
     assert!(survived > 100, "{survived} of {ops} are survived");
-}
-
-/// Descriptors that are used up are given back at some time: background work is
-/// put off, nothing ends.
-#[test]
-fn every_file_that_is_opened_may_find_no_descriptor() {
-    let states = states();
-    for operation in [Operation::Create, Operation::Open] {
-        for call in 0.. {
-            let disk = SimDisk::new(5);
-            let fs = FaultFs::new(disk.fs());
-            let env = Env { fs: Arc::new(fs.clone()), ..disk.env() };
-            let engine = Engine::open_in(env, tiny()).unwrap();
-            let fault = Fault::new(Failure::TooManyOpenFiles).of(operation).after(call).times(1);
-            fs.inject(fault);
-            let before = fs.count(operation);
-            let mut progress = Progress::default();
-            for number in 1..=WRITES {
-                write(&engine, number).unwrap();
-                progress.begun = number;
-                progress.acknowledged = number;
-                while_work(&engine).unwrap();
-                if number == 20 && engine.compact().is_err() {
-                    engine.compact().unwrap();
-                }
-            }
-            let what = format!("{operation:?} {call}");
-            assert_eq!(contents(&engine), states[WRITES as usize], "{what}");
-            assert!(!engine.stats().poisoned, "{what}");
-            settle(&engine);
-            assert_eq!(engine.stats().frozen_memtables, 0, "{what}: all is flushed");
-            engine.close().unwrap();
-            assert_survives(&disk, &states, &progress, &what);
-            if fs.count(operation) - before <= call {
-                assert!(call > 5, "{what}");
-                break;
-            }
-        }
-    }
 }
 
 #[test]
