@@ -47,12 +47,20 @@ pub(crate) struct History {
     /// The state that readers see: the last entry that was acknowledged.
     visible: usize,
     next_number: u64,
+    /// Op counts between which a sync may have failed: until the next open has
+    /// looked at the disk, the cache may lose what was not synced before.
+    doubtful: Vec<(u64, Option<u64>)>,
 }
 
 impl History {
     /// Of an empty database.
     pub(crate) fn new() -> History {
-        History { entries: vec![start(Arc::default())], visible: 0, next_number: 1 }
+        History {
+            entries: vec![start(Arc::default())],
+            visible: 0,
+            next_number: 1,
+            doubtful: Vec::new(),
+        }
     }
 
     /// What readers see.
@@ -127,11 +135,23 @@ impl History {
         self.entries[self.visible].durable.get_or_insert(op);
     }
 
+    /// From here on a sync may fail.
+    pub(crate) fn doubt(&mut self, op: u64) {
+        if self.doubtful.last().is_none_or(|(_, to)| to.is_some()) {
+            self.doubtful.push((op, None));
+        }
+    }
+
+    fn is_doubtful(&self, op: u64) -> bool {
+        self.doubtful.iter().any(|&(from, to)| from <= op && to.is_none_or(|to| op < to))
+    }
+
     /// Which entry's state was found after a crash behind `op` ops.
     ///
     /// # Errors
     /// A sentence, if it may not be found there.
     pub(crate) fn explain(&self, found: &State, op: u64, loss: Loss) -> Result<usize, String> {
+        let loss = if self.is_doubtful(op) { Loss::Unsynced } else { loss };
         let promised = |entry: &Entry| match loss {
             Loss::Unsynced => entry.durable,
             Loss::Nothing => entry.acknowledged,
@@ -185,11 +205,18 @@ impl History {
             }
         }
         self.visible = self.visible.min(self.entries.len() - 1);
+        self.doubtful.retain(|(from, _)| *from <= op);
+        for (_, to) in &mut self.doubtful {
+            *to = to.filter(|to| *to <= op);
+        }
     }
 
     /// An open has found entry `index`; its promises count from here on, and
     /// what is not in it will not come back.
     pub(crate) fn reopened(&mut self, index: usize, op: u64) {
+        if let Some((_, to)) = self.doubtful.last_mut() {
+            to.get_or_insert(op);
+        }
         let found = &mut self.entries[index];
         found.acknowledged.get_or_insert(op);
         found.durable.get_or_insert(op);
@@ -206,6 +233,7 @@ impl History {
     pub(crate) fn restart(&mut self, index: usize) {
         self.entries = vec![start(Arc::clone(&self.entries[index].state))];
         self.visible = 0;
+        self.doubtful.clear();
     }
 
     /// A history that began with the state of entry `index`.

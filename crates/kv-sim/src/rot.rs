@@ -30,6 +30,9 @@ pub struct RotFigures {
     /// The end of the log of a killed process looked like a torn write: it was
     /// cut, set aside, and reported.
     pub cut: u64,
+    /// The last writes of a killed process became zeros, as if they had never
+    /// been made: nothing can tell.
+    pub vanished: u64,
     /// The simulated process died of a map that cannot be read.
     pub ended: u64,
 }
@@ -42,6 +45,7 @@ impl RotFigures {
         self.refused += other.refused;
         self.read_errors += other.read_errors;
         self.cut += other.cut;
+        self.vanished += other.vanished;
         self.ended += other.ended;
     }
 }
@@ -189,7 +193,8 @@ impl<'a> Base<'a> {
     fn check(&self, name: &str, damage: Damage, figures: &mut RotFigures) -> Verdict {
         figures.images += 1;
         let disk = self.damaged(name, damage);
-        let counted = self.judge(&disk)?;
+        let is_empty = self.became_empty(&disk, name, damage);
+        let counted = self.judge(&disk, is_empty)?;
         if disk.is_stopped() {
             figures.ended += 1;
         } else {
@@ -198,13 +203,28 @@ impl<'a> Base<'a> {
                 Outcome::Refused => figures.refused += 1,
                 Outcome::ReadErrors => figures.read_errors += 1,
                 Outcome::Cut => figures.cut += 1,
+                Outcome::Vanished => figures.vanished += 1,
             }
         }
         Ok(())
     }
 
+    /// Whether a part of the log now looks as if it had never been written.
+    fn became_empty(&self, disk: &SimDisk, name: &str, damage: Damage) -> bool {
+        let bytes = disk.read_file(name).unwrap_or_default();
+        let seen = match damage {
+            Damage::Shorter { .. } => &[][..],
+            Damage::Zeros { sector }
+            | Damage::Swapped { sector, .. }
+            | Damage::Foreign { sector, .. } => sector_of(&bytes, sector),
+            Damage::MisdirectedRead { other, .. } => sector_of(&bytes, other),
+            Damage::Flip { .. } | Damage::Unreadable { .. } => return false,
+        };
+        name.starts_with("wal") && seen.iter().all(|&byte| byte == 0)
+    }
+
     /// Opens a damaged disk and asks it everything.
-    fn judge(&self, disk: &SimDisk) -> Verdict<Outcome> {
+    fn judge(&self, disk: &SimDisk, is_empty: bool) -> Verdict<Outcome> {
         let engine = match Engine::open_in(disk.env(), self.world.settings.engine_options()) {
             Ok(engine) => engine,
             Err(error) => return check_typed(&error).map(|()| Outcome::Refused),
@@ -213,14 +233,15 @@ impl<'a> Base<'a> {
         let has_cut = report.segments.iter().any(|segment| segment.cut.is_some());
         let found = reading::contents(&engine);
         // Behind a kill, rot of the last write cannot always be told from a
-        // tear; what is left must be an earlier state, and the cut be reported.
+        // tear; what is left must be an earlier state, and the cut be reported
+        // unless there is nothing to report.
         if let Ok(found) = &found
-            && has_cut
+            && (has_cut || is_empty)
             && !self.was_closed
             && *found != self.state
+            && self.world.history.is_a_state(found)
         {
-            let is_earlier = self.world.history.is_a_state(found);
-            return if is_earlier { Ok(Outcome::Cut) } else { Err("a cut left no state".into()) };
+            return Ok(if has_cut { Outcome::Cut } else { Outcome::Vanished });
         }
         self.judge_reads(&engine, found)
     }
@@ -250,6 +271,12 @@ enum Outcome {
     Refused,
     ReadErrors,
     Cut,
+    Vanished,
+}
+
+fn sector_of(bytes: &[u8], sector: u64) -> &[u8] {
+    let start = ((sector * SECTOR_BYTES) as usize).min(bytes.len());
+    &bytes[start..bytes.len().min(start + SECTOR_BYTES as usize)]
 }
 
 /// Damage has its own kinds of error, and each names a file.

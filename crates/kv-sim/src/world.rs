@@ -53,8 +53,8 @@ pub(crate) struct World {
     pub(crate) may_fail: bool,
     /// The engine has said that it writes no more.
     pub(crate) is_poisoned: bool,
-    /// A sync may have failed: what was not synced may be gone.
-    may_have_lost: bool,
+    /// The faults that wait may fail a sync.
+    syncs_may_fail: bool,
 }
 
 impl World {
@@ -75,7 +75,7 @@ impl World {
             has_faults: false,
             may_fail: false,
             is_poisoned: false,
-            may_have_lost: false,
+            syncs_may_fail: false,
         };
         world.open(0, Loss::Unsynced, false)?;
         Ok(world)
@@ -247,7 +247,10 @@ impl World {
         self.disk.inject(rule.fault());
         self.has_faults = true;
         self.may_fail = true;
-        self.may_have_lost |= rule.may_fail_syncs();
+        if rule.may_fail_syncs() {
+            self.syncs_may_fail = true;
+            self.history.doubt(self.disk.op_count());
+        }
         Ok(())
     }
 
@@ -255,6 +258,7 @@ impl World {
         self.disk.clear_faults();
         self.disk.set_capacity(None);
         self.has_faults = false;
+        self.syncs_may_fail = false;
         Ok(())
     }
 
@@ -276,19 +280,16 @@ impl World {
         if is_clean {
             self.history.all_durable(self.disk.op_count());
         }
-        let lost = self.may_have_lost && !is_clean;
-        let loss = if lost { Loss::Unsynced } else { Loss::Nothing };
-        self.open(self.disk.op_count(), loss, is_clean)
+        self.open(self.disk.op_count(), Loss::Nothing, is_clean)
     }
 
     fn kill(&mut self, ops_back: u64) -> Verdict {
         let op = self.op_back(ops_back);
-        let loss = if self.may_have_lost { Loss::Unsynced } else { Loss::Nothing };
         let disk = self.disk.kill(op);
         self.move_to(disk);
         self.first_op = op;
         self.history.rewind(op);
-        self.open(op, loss, false)
+        self.open(op, Loss::Nothing, false)
     }
 
     fn cut(&mut self, cut: &Cut) -> Verdict {
@@ -308,7 +309,7 @@ impl World {
         self.stop();
         let left = std::mem::replace(&mut self.disk, self.settings.ready(disk));
         self.past.push(left);
-        (self.has_faults, self.may_fail, self.may_have_lost) = (false, false, false);
+        (self.has_faults, self.may_fail, self.syncs_may_fail) = (false, false, false);
     }
 
     /// Ends the engine without letting it touch the disk.
@@ -338,7 +339,9 @@ impl World {
         self.tally.add_report(&report);
         self.is_poisoned = false;
         self.may_fail = self.has_faults;
-        self.may_have_lost &= self.has_faults;
+        if self.syncs_may_fail {
+            self.history.doubt(self.disk.op_count());
+        }
         let keys = self.keys.clone();
         self.read(|engine, state| reading::check_everything(engine, state, &keys))
     }
