@@ -35,42 +35,46 @@ pub fn hunt(seeds: Range<u64>, budget: &Budget) -> Option<Failure> {
 
 /// As [`hunt`], for any histories.
 pub fn hunt_scripts(scripts: Vec<Script>, budget: &Budget) -> Option<Failure> {
-    let (report, reports) = mpsc::channel();
     let cuts = budget.cuts;
-    let in_work = scripts.clone();
+    scripts.into_iter().find_map(|script| {
+        let outcome = watched(script, budget.patience, move |script| attempt(script, cuts));
+        outcome.err().map(|failure| *failure)
+    })
+}
+
+/// Does `work` on a thread of its own, which is left behind if it hangs.
+fn watched(
+    script: Script,
+    patience: Duration,
+    work: impl FnOnce(&Script) -> Result<Figures, Box<Failure>> + Send + 'static,
+) -> Result<Figures, Box<Failure>> {
+    let (report, outcome) = mpsc::channel();
+    let worked_on = script.clone();
     thread::spawn(move || {
-        for script in &in_work {
-            let outcome = attempt(script, cuts);
-            let has_failed = outcome.is_err();
-            // Nobody listens any more after a hang.
-            if report.send(outcome).is_err() || has_failed {
-                return;
-            }
-        }
+        // Nobody listens any more after a hang.
+        let _ = report.send(work(&worked_on));
     });
-    for script in scripts {
-        match reports.recv_timeout(budget.patience) {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => return Some(*failure),
-            Err(RecvTimeoutError::Timeout) => return Some(hanging(script, budget)),
-            Err(RecvTimeoutError::Disconnected) => {
-                unreachable!("the worker answers for each script")
-            }
-        }
-    }
-    None
+    outcome.recv_timeout(patience).unwrap_or_else(|error| {
+        let what = match error {
+            RecvTimeoutError::Timeout => format!("no end after {patience:?}: the engine hangs"),
+            RecvTimeoutError::Disconnected => "the thread of the history has died".into(),
+        };
+        Err(Box::new(Failure { step: script.steps.len(), script, what, log: Vec::new() }))
+    })
 }
 
-fn attempt(script: &Script, cuts: Option<Effort>) -> Result<(), Box<Failure>> {
+fn attempt(script: &Script, cuts: Option<Effort>) -> Result<Figures, Box<Failure>> {
     match cuts {
-        None => run(script).map(|_| ()),
-        Some(effort) => cut_everywhere(script, &effort).map(|_| ()),
+        Some(effort) => cut_everywhere(script, &effort),
+        None => run(script).map(|run| Figures {
+            scripts: 1,
+            ops: run.ops,
+            images: run.tally.opens,
+            opened: run.tally.opens,
+            tally: run.tally,
+            ..Figures::default()
+        }),
     }
-}
-
-fn hanging(script: Script, budget: &Budget) -> Failure {
-    let what = format!("no end after {:?}: the engine hangs", budget.patience);
-    Failure { step: script.steps.len(), script, what, log: Vec::new() }
 }
 
 /// The negative control: runs the histories of `seeds` on a disk whose syncs do
@@ -94,23 +98,17 @@ pub struct SeedOutcome {
     pub outcome: Result<Figures, Box<Failure>>,
 }
 
+/// A history that is cut at all its ops takes minutes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
 /// Runs the histories of all `seeds` on some threads; with `cuts`, also cut at
 /// all their ops. The outcomes are in the order of the seeds.
 pub fn run_seeds(seeds: Range<u64>, cuts: Option<&Effort>, threads: usize) -> Vec<SeedOutcome> {
     let seeds: Vec<u64> = seeds.collect();
+    let patience = if cuts.is_some() { PATIENCE } else { Budget::PLAIN.patience };
     parallel::map(&seeds, threads, |&seed| {
-        let script = script_of(seed);
-        let outcome = match cuts {
-            Some(effort) => cut_everywhere(&script, &effort.with_seed(seed)),
-            None => run(&script).map(|run| Figures {
-                scripts: 1,
-                ops: run.ops,
-                images: run.tally.opens,
-                opened: run.tally.opens,
-                tally: run.tally,
-                ..Figures::default()
-            }),
-        };
+        let cuts = cuts.map(|effort| effort.with_seed(seed));
+        let outcome = watched(script_of(seed), patience, move |script| attempt(script, cuts));
         SeedOutcome { seed, outcome }
     })
 }

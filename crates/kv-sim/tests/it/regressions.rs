@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use kv_sim::{Effort, Script, cut_everywhere, run};
+use kv_sim::{Budget, Effort, Script, hunt_scripts};
 
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the scripts are files of the source tree")]
@@ -17,10 +17,8 @@ fn what_failed_once_does_not_fail_again() {
         let script: Script =
             text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!script.about.is_empty(), "{} says why it is here", path.display());
-        if let Err(failure) = run(&script).map(|_| ()) {
-            panic!("{}: {failure}", path.display());
-        }
-        if let Err(failure) = cut_everywhere(&script, &Effort::ORDINARY) {
+        let budget = Budget { cuts: Some(Effort::ORDINARY), ..Budget::PLAIN };
+        if let Some(failure) = hunt_scripts(vec![script], &budget) {
             panic!("{}: {failure}", path.display());
         }
         scripts += 1;
