@@ -97,22 +97,28 @@ impl Shared {
             return Err(self.poison(format!("cannot sync the log: {error}")));
         }
         self.acknowledge_all();
-        unless_full(self.with_reserve(|| writer.log.finish()))
+        let marked = self.with_reserve(|| writer.log.finish());
+        self.is_log_marked.store(marked.is_ok(), Ordering::Release);
+        unless_full(marked)
     }
 
-    /// Marks log and manifest as complete and releases the directory.
+    /// Marks log and manifest as complete and releases the directory. The mark
+    /// of the manifest says that the log has its own: an open relies on that.
     pub(crate) fn finish_files(&self) -> Result<()> {
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
         self.poison.check()?;
-        unless_full(self.with_reserve(|| self.seal_retired_segments()).map(|_| ()))?;
+        let sealed = self.with_reserve(|| self.seal_retired_segments()).map(|_| ());
+        if sealed.is_err() || !self.is_log_marked.load(Ordering::Acquire) {
+            return unless_full(sealed);
+        }
         let next_file_id = self.next_file_id.load(Ordering::Relaxed);
         let mut manifest = self.manifest.lock();
         unless_full(self.with_reserve(|| manifest.finish(next_file_id)))
     }
 }
 
-/// The marks of a proper close only save the next open some looking: that there
-/// is no space for them is no reason to say that the close failed.
+/// The marks of a proper close only let the next open be stricter: that there is
+/// no space for them is no reason to say that the close failed.
 fn unless_full(outcome: Result<()>) -> Result<()> {
     match outcome {
         Err(error) if error.is_out_of_space() => Ok(()),

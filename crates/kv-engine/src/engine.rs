@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kv_core::{Expectation, FoundEntry, Result, SeqNo, Value, WriteBatch};
+use kv_core::{Error, Expectation, FoundEntry, Result, SeqNo, Value, WriteBatch};
 use kv_env::{Env, RealOptions};
 use parking_lot::Mutex;
 
@@ -188,6 +188,15 @@ impl Engine {
     /// Figures since the open.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// What writes run into, or soon will; `None` while all is well. The worst
+    /// first: `Poisoned`, then `NoSpace`, then the error that keeps a full
+    /// memory table from being flushed for the moment.
+    pub fn trouble(&self) -> Option<Error> {
+        let shared = &self.shared;
+        let full = || shared.space.is_full().then(|| shared.no_space());
+        shared.poison.error().or_else(full).or_else(|| shared.space.waits_for())
     }
 
     /// The levels of the tree.

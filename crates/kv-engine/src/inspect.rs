@@ -12,7 +12,7 @@ use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, Tail, read_hea
 use crate::live_table::open_table;
 use crate::manifest_load::{Listing, LoadedManifest, decode_edit, load_manifest};
 use crate::names;
-use crate::replay::{Sequence, check_tail, find_segments, last_used_segment, position};
+use crate::replay::{LogEnd, Sequence, find_segments, position};
 
 /// What a check of a directory found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -229,10 +229,10 @@ fn check_segments(
     report: &mut VerifyReport,
 ) {
     // A segment that cannot be read fails its own check below.
-    let last_used = last_used_segment(fs, segments).ok().flatten();
+    let end = LogEnd::find(fs, segments, loaded.clean).unwrap_or_default();
     let mut sequence = Sequence::after(loaded.state.flushed_through);
     for (&id, name) in segments {
-        match check_segment(fs, id, name, last_used, &mut sequence) {
+        match check_segment(fs, id, name, &end, &mut sequence) {
             Ok(file) => report.files.push(file),
             Err(error) => {
                 sequence = Sequence::behind_damage();
@@ -247,7 +247,7 @@ fn check_segment(
     fs: &dyn Fs,
     id: u64,
     name: &str,
-    last_used: Option<u64>,
+    end: &LogEnd,
     sequence: &mut Sequence,
 ) -> Result<VerifiedFile> {
     let mut reader = LogReader::open(fs, name, FileKind::Wal, position(id, name))?;
@@ -257,7 +257,7 @@ fn check_segment(
         sequence.check(&batch, name, record.file_offset)?;
         items += 1;
     }
-    check_tail(id, name, last_used, &reader)?;
+    end.check_tail(id, name, &reader)?;
     let torn_bytes = match reader.tail() {
         Some(Tail::Torn { discarded_bytes, .. }) => discarded_bytes,
         _ => 0,

@@ -73,7 +73,7 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
     let version = Arc::new(open_tables(&env, &options, &loaded, &listing, &cache, &garbage)?);
     let found = find_segments(&*env.fs, &listing.segments, loaded.database_id, &loaded.state)?;
     let pool = ArenaPool::new(POOL_BYTES);
-    let replayed = replay(&env, &found.live, &loaded.state, &options, &pool)?;
+    let replayed = replay(&env, &found.live, &loaded, &options, &pool)?;
 
     let manifest_id = loaded.highest_id + 1;
     let mut manifest = Manifest::create(
@@ -282,7 +282,7 @@ fn report(
     let foreign = listing.foreign.iter().chain(foreign_tables).cloned().collect();
     RecoveryReport {
         created: loaded.name.is_empty(),
-        clean_shutdown: loaded.clean && (replayed.clean || replayed.segments.is_empty()),
+        clean_shutdown: loaded.clean,
         manifest: loaded.name.clone(),
         tables: loaded.version.table_count() as u64,
         segments: replayed.segments.clone(),
@@ -345,6 +345,7 @@ fn assemble(parts: Parts) -> Shared {
         poison: Poison::default(),
         space: Space::new(&parts.options, started.is_reserved),
         closed: AtomicBool::new(false),
+        is_log_marked: AtomicBool::new(false),
         cancel: AtomicBool::new(false),
         counters: Counters::default(),
         report: parts.report,

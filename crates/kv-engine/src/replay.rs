@@ -10,6 +10,7 @@ use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
 use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
 
 use crate::manifest::ManifestState;
+use crate::manifest_load::LoadedManifest;
 use crate::names::{self, QUARANTINE};
 use crate::options::Options;
 use crate::report::{CutTail, SegmentReport};
@@ -126,18 +127,17 @@ pub(crate) struct Replayed {
     pub(crate) segments: Vec<SegmentReport>,
     pub(crate) batches: u64,
     pub(crate) writes: u64,
-    /// True if the last segment that was used ends with a clean mark.
-    pub(crate) clean: bool,
 }
 
 /// Replays `segments` in order. Writes to the disk only to cut a torn tail.
 pub(crate) fn replay(
     env: &Env,
     segments: &BTreeMap<u64, String>,
-    state: &ManifestState,
+    loaded: &LoadedManifest,
     options: &Options,
     pool: &ArenaPool,
 ) -> Result<Replayed> {
+    let state = &loaded.state;
     let (active, writer) = Memtable::create(pool, state.flushed_through);
     let mut replayed = Replayed {
         active,
@@ -148,9 +148,8 @@ pub(crate) fn replay(
         segments: Vec::new(),
         batches: 0,
         writes: 0,
-        clean: false,
     };
-    let last_used = last_used_segment(&*env.fs, segments)?;
+    let end = LogEnd::find(&*env.fs, segments, loaded.clean)?;
     let mut sequence = Sequence::after(state.flushed_through);
     for (&id, name) in segments {
         let position = position(id, name);
@@ -164,12 +163,9 @@ pub(crate) fn replay(
                 replayed.insert(&batch, id, options, pool);
             }
         }
-        check_tail(id, name, last_used, &reader)?;
+        end.check_tail(id, name, &reader)?;
         report.damaged_stamps = reader.damaged_stamps();
         report.bytes = reader.good_file_bytes();
-        if last_used == Some(id) {
-            replayed.clean = matches!(reader.tail(), Some(Tail::EndMark));
-        }
         if position == SegmentPosition::Last {
             report.cut = cut_tail(&*env.fs, name, id, &reader)?;
         }
@@ -242,19 +238,67 @@ impl Replayed {
     }
 }
 
-/// The last segment that ever took a record: those before it were synced and
-/// may not end torn.
-pub(crate) fn last_used_segment(
-    fs: &dyn Fs,
-    segments: &BTreeMap<u64, String>,
-) -> Result<Option<u64>> {
-    for (&id, name) in segments.iter().rev() {
-        let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
-        if reader.next_record()?.is_some() || !matches!(reader.tail(), Some(Tail::Clean)) {
-            return Ok(Some(id));
+/// Where the log ends, and how sure that is.
+#[derive(Default)]
+pub(crate) struct LogEnd {
+    /// The last segment that ever took a record or an end mark: those before it
+    /// were synced and may not end torn.
+    last_used: Option<u64>,
+    /// The manifest says that the database was closed properly, which it only
+    /// says of a log that has its end mark.
+    is_marked: bool,
+}
+
+impl LogEnd {
+    pub(crate) fn find(
+        fs: &dyn Fs,
+        segments: &BTreeMap<u64, String>,
+        is_marked: bool,
+    ) -> Result<LogEnd> {
+        for (&id, name) in segments.iter().rev() {
+            let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
+            if reader.next_record()?.is_some() || !matches!(reader.tail(), Some(Tail::Clean)) {
+                return Ok(LogEnd { last_used: Some(id), is_marked });
+            }
+        }
+        // With the mark all is gone: it was in the active segment.
+        let active = segments.iter().find(|(_, name)| *name == names::ACTIVE_SEGMENT);
+        let last_used = active.map(|(&id, _)| id).filter(|_| is_marked);
+        Ok(LogEnd { last_used, is_marked })
+    }
+
+    /// Refuses an end that no power cut can have left:
+    ///
+    /// * Zeros at the end of a sealed segment: it was cut behind its last record
+    ///   before it got its name, so they were a record.
+    /// * The torn end of a segment whose successor was used: it was synced
+    ///   before that. Only its end mark was written later, and may be torn; that
+    ///   no record is missing in front of it, the sequence numbers show.
+    /// * Any end of the log but its mark after a proper close, when nothing was
+    ///   being written any more.
+    pub(crate) fn check_tail(&self, id: u64, name: &str, reader: &LogReader) -> Result<()> {
+        let is_sealed = position(id, name) == SegmentPosition::Sealed;
+        if matches!(reader.tail(), Some(Tail::Clean)) && is_sealed && !reader.is_at_file_end() {
+            let what = "zeros where the last record of a sealed segment ended: some are missing";
+            return Err(Error::corruption(name, reader.good_file_bytes(), what));
+        }
+        let Some(last) = self.last_used else { return Ok(()) };
+        if self.is_marked && id == last && !matches!(reader.tail(), Some(Tail::EndMark)) {
+            let what = "the end of the log is damaged: the database was closed properly, and \
+                        the mark of that is missing; put the file back, or salvage what is \
+                        left with kv repair";
+            return Err(Error::corruption(name, reader.good_file_bytes(), what));
+        }
+        match reader.tail() {
+            Some(Tail::Torn { file_offset, discarded_bytes })
+                if id < last && discarded_bytes > MAX_END_MARK_BYTES =>
+            {
+                let what = "a log record is damaged, and a later segment follows";
+                Err(Error::corruption(name, file_offset, what))
+            }
+            _ => Ok(()),
         }
     }
-    Ok(None)
 }
 
 /// What a torn end mark takes at most: a record header, and a frame stamp if
@@ -265,34 +309,6 @@ const MAX_END_MARK_BYTES: u64 = 20 + 16;
 /// one, which it gets only once its end is final and durable.
 pub(crate) fn position(id: u64, name: &str) -> SegmentPosition {
     if name == names::sealed_segment(id) { SegmentPosition::Sealed } else { SegmentPosition::Last }
-}
-
-/// Refuses the end of a segment that is not as it was left. A sealed one was
-/// cut behind its last record before it got its name, so zeros there were a
-/// record. One whose successor was used was synced before that, and may not end
-/// torn. Only its end mark was written later, and may be torn; that no
-/// record is missing in front of it, the sequence numbers show.
-pub(crate) fn check_tail(
-    id: u64,
-    name: &str,
-    last_used: Option<u64>,
-    reader: &LogReader,
-) -> Result<()> {
-    match reader.tail() {
-        Some(Tail::Clean)
-            if position(id, name) == SegmentPosition::Sealed && !reader.is_at_file_end() =>
-        {
-            let what = "zeros where the last record of a sealed segment ended: some are missing";
-            Err(Error::corruption(name, reader.good_file_bytes(), what))
-        }
-        Some(Tail::Torn { file_offset, discarded_bytes })
-            if last_used.is_some_and(|last| id < last) && discarded_bytes > MAX_END_MARK_BYTES =>
-        {
-            let what = "a log record is damaged, and a later segment follows";
-            Err(Error::corruption(name, file_offset, what))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Cuts what is behind the last good record, after setting torn bytes aside.

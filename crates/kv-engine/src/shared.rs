@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) poison: Poison,
     pub(crate) space: Space,
     pub(crate) closed: AtomicBool,
+    /// The log ends with the mark of a proper close.
+    pub(crate) is_log_marked: AtomicBool,
     /// Set at close: long rewrites stop at the next entry.
     pub(crate) cancel: AtomicBool,
     pub(crate) counters: Counters,

@@ -93,6 +93,11 @@ impl Space {
         waits.then_some(RETRY_INTERVAL)
     }
 
+    /// Why background work waits, where it is not for space.
+    pub(crate) fn waits_for(&self) -> Option<Error> {
+        self.waits_for.lock().clone()
+    }
+
     /// Asks for another attempt that nobody will call for.
     pub(crate) fn retry_after(&self, error: Error) {
         *self.waits_for.lock() = Some(error);
