@@ -1,5 +1,6 @@
 //! The server program: flags, configuration, start, run, exit code.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -71,8 +72,14 @@ fn run(overrides: Overrides, is_check: bool) -> Result<(), StartError> {
         return Ok(());
     }
     let server = RunningServer::start(loaded)?;
-    println!("{}", server.start_line());
+    say(&server.start_line());
     server.run()?;
-    println!("kv-server stopped; the database is closed");
+    say("kv-server stopped; the database is closed");
     Ok(())
+}
+
+/// Writes a line to the standard output. Whoever reads it may have gone; that is
+/// no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use kv_engine::{Durability, FlushSize};
+use kv_engine::{Durability, FlushSize, ReadMode};
 
 use super::Config;
 use super::parse;
@@ -32,6 +32,10 @@ pub(crate) enum Field {
     FlushSize { at: fn(&mut Config) -> &mut FlushSize },
     /// One of three words.
     Durability { at: fn(&mut Config) -> &mut Durability },
+    /// One of two words.
+    ReadMode { at: fn(&mut Config) -> &mut ReadMode },
+    /// A number of bytes, a text with a unit, or `auto` for what fits the rest.
+    AutoSize { max: u64, at: fn(&mut Config) -> &mut Option<u64> },
     /// `ADDRESS:PORT`.
     Address { at: fn(&mut Config) -> &mut SocketAddr },
     /// A path.
@@ -55,7 +59,7 @@ pub(crate) fn keys() -> &'static [Key] {
     &KEYS
 }
 
-static KEYS: [Key; 17] = [
+static KEYS: [Key; 19] = [
     Key {
         name: "listen",
         redis_name: None,
@@ -122,6 +126,23 @@ static KEYS: [Key; 17] = [
         summary: "Memory for decompressed blocks of tables.",
         is_live: false,
         field: Field::Size { min: 0, max: 1 << 44, at: |config| &mut config.block_cache_size },
+    },
+    Key {
+        name: "read_mode",
+        redis_name: None,
+        summary: "How tables are read: `map` through memory maps, `pread` by calls. A device that \
+                  cannot read a block ends the process in the first mode (SIGBUS) and is an \
+                  error of that key in the second: restart with `pread` then.",
+        is_live: false,
+        field: Field::ReadMode { at: |config| &mut config.read_mode },
+    },
+    Key {
+        name: "disk_reserve_size",
+        redis_name: None,
+        summary: "Disk space held back in the file RESERVE, so that flushes, deletes and the next \
+                  start succeed on a full disk; `auto` is what these need, 0 holds nothing back.",
+        is_live: false,
+        field: Field::AutoSize { max: 1 << 44, at: |config| &mut config.disk_reserve_size },
     },
     Key {
         name: "password",
@@ -230,6 +251,10 @@ impl Key {
                 FlushSize::Bytes(bytes) => parse::show_size(*bytes),
             },
             Field::Durability { at } => parse::durability_name(*at(&mut copy)).to_owned(),
+            Field::ReadMode { at } => parse::read_mode_name(*at(&mut copy)).to_owned(),
+            Field::AutoSize { at, .. } => {
+                at(&mut copy).map_or_else(|| parse::AUTO.to_owned(), parse::show_size)
+            }
             Field::Address { at } => at(&mut copy).to_string(),
             Field::Directory { at } => at(&mut copy).display().to_string(),
             Field::Secret { at } => match at(&mut copy).is_empty() {

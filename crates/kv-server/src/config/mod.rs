@@ -15,7 +15,7 @@ mod suggest;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use kv_engine::{Durability, FlushSize};
+use kv_engine::{Durability, FlushSize, ReadMode};
 
 pub use error::{ConfigError, Origin};
 pub use keys::show_all;
@@ -41,6 +41,8 @@ pub struct Config {
     pub wal_flush_interval_ms: u64,
     pub compaction_sstable_threshold: u64,
     pub block_cache_size: u64,
+    pub read_mode: ReadMode,
+    pub disk_reserve_size: Option<u64>,
     pub password: String,
     pub max_clients: u64,
     pub max_clients_per_address: u64,
@@ -63,6 +65,8 @@ impl Default for Config {
             wal_flush_interval_ms: 10,
             compaction_sstable_threshold: 4,
             block_cache_size: 256 << 20,
+            read_mode: ReadMode::Map,
+            disk_reserve_size: None,
             password: String::new(),
             max_clients: 10_000,
             max_clients_per_address: 10_000,
@@ -99,6 +103,8 @@ impl Config {
             compaction_sstable_threshold: usize::try_from(self.compaction_sstable_threshold)
                 .unwrap_or(usize::MAX),
             block_cache_bytes: self.block_cache_size,
+            read_mode: self.read_mode,
+            reserve_bytes: self.disk_reserve_size,
             ..kv_engine::Options::default()
         }
     }

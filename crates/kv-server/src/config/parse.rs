@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use kv_engine::{Durability, FlushSize};
+use kv_engine::{Durability, FlushSize, ReadMode};
 use serde_json::Value;
 
 use super::Config;
@@ -79,6 +79,8 @@ impl Key {
             }
             Field::FlushSize { at } => *at(config) = parse_flush_size(raw)?,
             Field::Durability { at } => *at(config) = parse_durability(raw.text()?)?,
+            Field::ReadMode { at } => *at(config) = parse_read_mode(raw.text()?)?,
+            Field::AutoSize { max, at } => *at(config) = parse_auto_size(raw, *max)?,
             Field::Address { at } => *at(config) = parse_address(raw.text()?)?,
             Field::Directory { at } => {
                 *at(config) = PathBuf::from(raw.text().filter(|text| !text.is_empty())?);
@@ -104,6 +106,12 @@ impl Field {
                  \"64MiB\" (units B, KiB, MiB, GiB) from 1KiB on"
                 .to_owned(),
             Field::Durability { .. } => "\"sync\", \"interval\" or \"os\"".to_owned(),
+            Field::ReadMode { .. } => "\"map\" or \"pread\"".to_owned(),
+            Field::AutoSize { max, .. } => format!(
+                "\"auto\", a number of bytes or a size such as \"64MiB\" (units B, KiB, MiB, \
+                 GiB), from 0B to {}",
+                show_size(*max)
+            ),
             Field::Address { .. } => {
                 "an IP address and a port, such as \"127.0.0.1:6380\" or \"[::1]:6380\"".to_owned()
             }
@@ -157,6 +165,31 @@ pub(crate) fn durability_name(durability: Durability) -> &'static str {
         Durability::Interval => "interval",
         Durability::Os => "os",
     }
+}
+
+fn parse_read_mode(text: &str) -> Option<ReadMode> {
+    [ReadMode::Map, ReadMode::Pread]
+        .into_iter()
+        .find(|mode| text.eq_ignore_ascii_case(read_mode_name(*mode)))
+}
+
+/// The word that sets `mode`.
+pub(crate) fn read_mode_name(mode: ReadMode) -> &'static str {
+    match mode {
+        ReadMode::Map => "map",
+        ReadMode::Pread => "pread",
+    }
+}
+
+/// The word for a size that is derived from other settings.
+pub(crate) const AUTO: &str = "auto";
+
+fn parse_auto_size(raw: Raw<'_>, max: u64) -> Option<Option<u64>> {
+    if raw.text().is_some_and(|text| text.trim().eq_ignore_ascii_case(AUTO)) {
+        return Some(None);
+    }
+    let size = raw.number().or_else(|| parse_size(raw.text()?))?;
+    (size <= max).then_some(Some(size))
 }
 
 /// `ADDRESS:PORT`; `localhost` is the one name that needs no resolver.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Config;
 use super::keys::{Field, Key, keys};
-use super::parse::{MIN_FLUSH_BYTES, show_size};
+use super::parse::{AUTO, MIN_FLUSH_BYTES, show_size};
 
 const SIZE_PATTERN: &str = "^[0-9]+ *(B|KiB|MiB|GiB)$";
 
@@ -55,6 +55,12 @@ fn shape(field: &Field) -> Value {
               "$comment": format!("at least {}", show_size(MIN_FLUSH_BYTES)) },
         ] }),
         Field::Durability { .. } => json!({ "enum": ["sync", "interval", "os"] }),
+        Field::ReadMode { .. } => json!({ "enum": ["map", "pread"] }),
+        Field::AutoSize { max, .. } => json!({ "oneOf": [
+            { "const": AUTO },
+            { "type": "integer", "minimum": 0, "maximum": max },
+            { "type": "string", "pattern": SIZE_PATTERN },
+        ] }),
         Field::Address { .. } | Field::Directory { .. } | Field::Secret { .. } => {
             json!({ "type": "string" })
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use kv_engine::KeyRange;
 
 use super::handle::REDIS_VERSION;
+use super::health::Health;
 use super::process;
 use super::server::Server;
 use super::sweep::KeyspaceCounts;
@@ -121,7 +122,11 @@ fn write_persistence(server: &Server, lines: &mut Lines) {
     lines.add("aof_rewrite_in_progress", 0);
     let refuses_writes = stats.poisoned || stats.disk_full;
     lines.add("aof_last_write_status", if refuses_writes { "err" } else { "ok" });
+    let health = Health::of(server);
+    lines.add("health", health.word());
+    lines.add("health_cause", health.cause());
     lines.add("disk_full", u8::from(stats.disk_full));
+    lines.add("commits_in_flight", server.stall.in_flight());
     lines.add("wal_syncs", stats.wal_syncs);
     lines.add("wal_segments", stats.wal_segments);
     lines.add("recovery", server.engine.recovery_report());

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use kv_core::{Error, Result, SeqNo, WriteBatch};
 use tokio::sync::oneshot;
 
-use super::clock::wall_ms;
 use super::counters::add;
 use super::jobs;
 use super::output::Output;
@@ -86,18 +85,8 @@ impl<'a> Run<'a> {
         wire: &'a mut ClientWire,
     ) -> Run<'a> {
         let server = Arc::clone(&wire.server);
-        let seed = server.next_seed();
-        Run {
-            requests,
-            session,
-            output,
-            wire,
-            server,
-            next: 0,
-            now_ms: wall_ms(),
-            seed,
-            refusal: None,
-        }
+        let (seed, now_ms) = (server.next_seed(), server.clock.wall_ms());
+        Run { requests, session, output, wire, server, next: 0, now_ms, seed, refusal: None }
     }
 
     /// Executes all requests. Replies that have not been sent are in the output.
@@ -276,12 +265,15 @@ async fn commit(server: &Server, view: &EngineView, batch: WriteBatch) -> Result
     if batch.is_empty() && view.is_published(&server.engine) {
         return Ok(());
     }
+    server.stall.begin(server.clock.uptime_ms())?;
     let (sender, receiver) = oneshot::channel::<Result<SeqNo>>();
     server.engine.submit(batch, server.config().durability, move |outcome| {
         // Nobody waits any more if the connection's task was dropped.
         let _ = sender.send(outcome);
     });
-    receiver.await.unwrap_or(Err(Error::Closed)).map(drop)
+    let outcome = receiver.await.unwrap_or(Err(Error::Closed));
+    server.stall.end(server.clock.uptime_ms());
+    outcome.map(drop)
 }
 
 /// The reply to a write that the engine did not take, with a code word that

@@ -15,6 +15,7 @@ use super::clients::Clients;
 use super::clock::ServerClock;
 use super::counters::Counters;
 use super::memory::MemoryBudget;
+use super::stall::StallWatch;
 use super::sweep::SweepState;
 use crate::command::ScanCursors;
 use crate::config::Config;
@@ -28,7 +29,8 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) counters: Counters,
     pub(crate) memory: Arc<MemoryBudget>,
-    pub(crate) clock: ServerClock,
+    pub(crate) clock: Arc<ServerClock>,
+    pub(crate) stall: StallWatch,
     pub(crate) scan_cursors: ScanCursors,
     pub(crate) sweep: SweepState,
     /// Parameters of Redis that are accepted, remembered and without effect.
@@ -44,6 +46,7 @@ impl Server {
         config: Config,
         config_source: String,
         address: SocketAddr,
+        clock: Arc<ServerClock>,
     ) -> Server {
         let seeds = Seeds::new();
         Server {
@@ -54,7 +57,8 @@ impl Server {
             clients: Clients::default(),
             counters: Counters::default(),
             memory: Arc::default(),
-            clock: ServerClock::start(),
+            clock,
+            stall: StallWatch::default(),
             scan_cursors: ScanCursors::new(seeds.next() as u32),
             sweep: SweepState::default(),
             foreign_parameters: Mutex::default(),

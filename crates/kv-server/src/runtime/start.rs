@@ -10,21 +10,21 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use kv_engine::{Engine, RetentionRule};
+use kv_engine::{Engine, Env, RetentionRule};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clients::Stop;
-use super::clock::wall_ms;
+use super::clock::ServerClock;
 use super::error::StartError;
 use super::server::Server;
 use super::{listener, sweep, watchdog};
 use crate::command::is_expired_entry;
-use crate::config::{LoadedConfig, durability_name};
+use crate::config::{Config, LoadedConfig, durability_name};
 
 /// Threads that serve connections: one per core, but two where there is one,
 /// so that a long command does not hold up the rest, and no more than are of
@@ -36,6 +36,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long it waits for those that were cut then.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long it waits for the database to be closed: a disk that hangs must not
+/// keep the process for ever.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Signal of a file over the process's size limit. Its default action kills;
 /// with a handler the write fails with an error that the engine reports.
@@ -59,6 +63,22 @@ impl RunningServer {
     /// [`StartError`]; nothing was created if the configuration is wrong or
     /// the port is in use.
     pub fn start(loaded: LoadedConfig) -> Result<RunningServer, StartError> {
+        RunningServer::launch(loaded, |config| Env::real(&config.data_dir, true))
+    }
+
+    /// The same in the directory and by the clock of `env`, for simulations:
+    /// `data_dir` is a name only.
+    ///
+    /// # Errors
+    /// As of [`start`](RunningServer::start).
+    pub fn start_in(loaded: LoadedConfig, env: Env) -> Result<RunningServer, StartError> {
+        RunningServer::launch(loaded, |_| Ok(env))
+    }
+
+    fn launch(
+        loaded: LoadedConfig,
+        make_env: impl FnOnce(&Config) -> kv_engine::Result<Env>,
+    ) -> Result<RunningServer, StartError> {
         let LoadedConfig { config, source } = loaded;
         config.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -68,13 +88,21 @@ impl RunningServer {
             .enable_all()
             .build()
             .map_err(StartError::Runtime)?;
+        // From the first write on: recovery writes as well.
+        #[cfg(target_os = "linux")]
+        let _handler = runtime
+            .block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) })
+            .map_err(StartError::Runtime)?;
         let refused = |reason| StartError::Listen { address: config.listen, reason };
         let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let mut options = config.engine_options();
-        options.retention = Some(Arc::new(ExpiryRule));
-        let engine = Engine::open(&config.data_dir, options)?;
-        let server = Arc::new(Server::new(engine, config, source, address));
+        options.validate()?;
+        let env = make_env(&config)?;
+        let clock = Arc::new(ServerClock::start(Arc::clone(&env.clock)));
+        options.retention = Some(Arc::new(ExpiryRule { clock: Arc::clone(&clock) }));
+        let engine = Engine::open_in(env, options)?;
+        let server = Arc::new(Server::new(engine, config, source, address, clock));
         let accepting = runtime.spawn(listener::run(listener, Arc::clone(&server)));
         runtime.spawn(watchdog::run(Arc::clone(&server)));
         runtime.spawn(sweep::run(Arc::clone(&server)));
@@ -111,8 +139,6 @@ impl RunningServer {
             .block_on(async {
                 let mut terminate = signal(SignalKind::terminate())?;
                 let mut interrupt = signal(SignalKind::interrupt())?;
-                #[cfg(target_os = "linux")]
-                let _file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
@@ -148,17 +174,56 @@ impl RunningServer {
                 }
             }
         });
-        let closed = server.engine.close();
+        let closed = within(CLOSE_TIMEOUT, move || server.engine.close());
         runtime.shutdown_timeout(CUT_TIMEOUT);
         closed
     }
 }
 
+/// Carries out `close`, but waits no longer than `limit` for it.
+fn within(
+    limit: Duration,
+    close: impl FnOnce() -> kv_engine::Result<()> + Send + 'static,
+) -> kv_engine::Result<()> {
+    let (done, outcome) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more if it took too long.
+        let _ = done.send(close());
+    });
+    outcome.recv_timeout(limit).unwrap_or_else(|_| {
+        let what = format!(
+            "the database could not be closed within {} seconds; everything acknowledged as \
+             durable is, and the next start recovers it",
+            limit.as_secs()
+        );
+        Err(kv_engine::Error::Busy(what))
+    })
+}
+
 /// What compactions may drop.
-struct ExpiryRule;
+struct ExpiryRule {
+    clock: Arc<ServerClock>,
+}
 
 impl RetentionRule for ExpiryRule {
     fn is_expired(&self, key: &[u8], value: &[u8]) -> bool {
-        is_expired_entry(key, value, wall_ms())
+        is_expired_entry(key, value, self.clock.wall_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_that_hangs_is_given_up() {
+        let (let_go, gate) = mpsc::channel::<()>();
+        let closed = within(Duration::ZERO, move || {
+            let _ = gate.recv();
+            Ok(())
+        });
+        assert!(closed.unwrap_err().to_string().contains("could not be closed within"));
+        drop(let_go);
+        assert!(within(CLOSE_TIMEOUT, || Ok(())).is_ok());
     }
 }

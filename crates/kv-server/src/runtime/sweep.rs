@@ -15,7 +15,6 @@ use kv_core::{Error, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::clock::wall_ms;
 use super::server::Server;
 use super::view::EngineView;
 use crate::command::{Access, KeyCounts, sweep_step};
@@ -104,7 +103,7 @@ struct Stretch {
 
 fn sweep_stretch(server: &Server, from: Option<Vec<u8>>) -> Result<Stretch> {
     let view = EngineView::take(&server.engine, Access::Update);
-    let step = sweep_step(&view, wall_ms(), from.as_deref(), KEYS_PER_STEP)?;
+    let step = sweep_step(&view, server.clock.wall_ms(), from.as_deref(), KEYS_PER_STEP)?;
     let expired = u64::from(step.batch.count());
     let counts = KeyspaceCounts { keys: step.live, will_expire: step.will_expire };
     if expired > 0 {

@@ -1,13 +1,15 @@
 //! Ends connections that have been silent, slow or unauthenticated for too
-//! long. One look at all of them a second costs less than a timer for each
-//! read.
+//! long, and tells the log how the server is. One look at all of them a second
+//! costs less than a timer for each read.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::clients::{Client, Phase, Stop};
 use super::counters::add;
+use super::health::{Health, HealthLog};
 use super::server::Server;
 use crate::config::Config;
 
@@ -15,10 +17,20 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks after the connections; ends only by being dropped.
 pub(crate) async fn run(server: Arc<Server>) {
+    let mut log = HealthLog::new();
     loop {
         tokio::time::sleep(PERIOD).await;
-        look_once(&server, server.clock.uptime_ms());
+        let now_ms = server.clock.uptime_ms();
+        look_once(&server, now_ms);
+        if let Some(line) = log.look(&Health::of(&server), now_ms) {
+            write_log_line(&line);
+        }
     }
+}
+
+/// Writes a line to the standard error output, if anybody still takes it.
+fn write_log_line(line: &str) {
+    let _ = writeln!(std::io::stderr(), "kv-server: {line}");
 }
 
 fn look_once(server: &Server, now_ms: u64) {

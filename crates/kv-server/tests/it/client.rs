@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use kv_engine::Env;
 use kv_server::{Config, RunningServer};
 use tempfile::TempDir;
 
@@ -85,6 +86,19 @@ impl Client {
         }
     }
 
+    /// True if nothing of a reply has arrived yet.
+    #[track_caller]
+    pub(crate) fn is_waiting(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        match peeked {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.unread.is_empty(),
+            Ok(_) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// All replies until the server closes the connection.
     #[track_caller]
     pub(crate) fn replies_until_closed(&mut self) -> Vec<Wire> {
@@ -118,6 +132,20 @@ impl TestServer {
         change(&mut config);
         let server = Some(RunningServer::start(config.clone().into()).unwrap());
         TestServer { server, config, _directory: directory }
+    }
+
+    /// Starts with synced writes in the environment of a simulated disk.
+    pub(crate) fn simulated(env: Env, change: impl FnOnce(&mut Config)) -> TestServer {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        change(&mut config);
+        let server = Some(RunningServer::start_in(config.clone().into(), env).unwrap());
+        TestServer { server, config, _directory: directory }
+    }
+
+    /// Stops, whatever becomes of the database.
+    pub(crate) fn stop(mut self) -> kv_engine::Result<()> {
+        self.server.take().unwrap().stop()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -7,10 +7,14 @@
 )]
 
 mod client;
+mod clocks;
 mod codec;
 mod config;
+mod failing_disk;
+mod gate;
 mod operation;
 mod process;
+mod process_limits;
 mod protection;
 mod runs;
 mod wire;

@@ -13,9 +13,9 @@ use crate::client::Client;
 use crate::wire::{Wire, request};
 
 /// A running program; killed when dropped.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    start_line: String,
+    pub(crate) start_line: String,
     address: SocketAddr,
 }
 
@@ -36,7 +36,7 @@ impl Program {
         Program::spawn(command(directory))
     }
 
-    fn spawn(mut command: Command) -> Program {
+    pub(crate) fn spawn(mut command: Command) -> Program {
         let mut child = command.spawn().unwrap();
         let mut start_line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut start_line).unwrap();
@@ -50,16 +50,33 @@ impl Program {
         Program { child, start_line, address }
     }
 
-    fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads no more of what it writes.
+    pub(crate) fn close_outputs(&mut self) {
+        drop((self.child.stdout.take(), self.child.stderr.take()));
+    }
+
+    /// The next line on its error output.
+    pub(crate) fn error_line(&mut self) -> String {
+        let mut line = String::new();
+        let errors = self.child.stderr.as_mut().expect("it was not closed");
+        BufReader::new(errors).read_line(&mut line).unwrap();
+        line
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }
@@ -73,7 +90,7 @@ impl Drop for Program {
 }
 
 /// Runs the program to its end: exit code, output and errors.
-fn run(mut command: Command) -> (i32, String, String) {
+pub(crate) fn run(mut command: Command) -> (i32, String, String) {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut output = String::new();
