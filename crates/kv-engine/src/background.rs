@@ -3,11 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use kv_core::{Error, Result};
 
+use crate::primitives::schedule_as_background;
+use crate::primitives::thread::{self, JoinHandle};
 use crate::shared::Shared;
 use crate::signals::Wake;
 
@@ -75,7 +76,7 @@ impl Shared {
 
     fn run_compaction_thread(&self) {
         // Flushes of the sync path must never wait for a compaction's CPU.
-        kv_env::schedule_as_background();
+        schedule_as_background();
         let mut writes = 0;
         let mut patience = None;
         loop {

@@ -21,15 +21,14 @@
 //! go, so no request is left behind.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{Ordering, fence};
 
-use crossbeam_queue::SegQueue;
 use kv_core::{Error, Result, SeqNo, WriteBatch};
 use kv_memtable::MemtableWriter;
 use kv_wal::LogWriter;
-use parking_lot::Mutex;
 
 use crate::options::{Background, Durability};
+use crate::primitives::atomic::{Ordering, fence};
+use crate::primitives::{Mutex, SegQueue};
 use crate::shared::Shared;
 use crate::sync::PendingGroup;
 use crate::view::View;

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use kv_core::{Error, Expectation, FoundEntry, Result, SeqNo, Value, WriteBatch};
 use kv_env::{Env, RealOptions};
-use parking_lot::Mutex;
 
 use crate::background::Threads;
 use crate::options::{Background, Durability, Options};
+use crate::primitives::Mutex;
 use crate::range::KeyRange;
 use crate::report::RecoveryReport;
 use crate::scan::Scan;

@@ -56,6 +56,7 @@ mod names;
 mod options;
 mod pacing;
 mod poison;
+mod primitives;
 mod range;
 mod recovery;
 mod repair;

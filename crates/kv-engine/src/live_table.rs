@@ -1,13 +1,14 @@
 //! An open table with its place in the tree, and the end of its file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::SegQueue;
 use kv_compaction::{TableMeta, TableRef};
 use kv_core::{DatabaseId, Error, Result};
 use kv_env::Fs;
 use kv_sstable::{BlockCache, ExpectedTable, ReadMode, Table};
+
+use crate::primitives::SegQueue;
+use crate::primitives::atomic::{AtomicBool, Ordering};
 
 /// Files that nobody refers to any more, waiting to be removed by a
 /// background thread: a reader that drops the last reference must not pay for

@@ -3,10 +3,9 @@
 
 use std::sync::OnceLock;
 
-use std::thread;
-
 use kv_core::{Error, Result};
 
+use crate::primitives::thread;
 use crate::shared::Shared;
 
 /// Set once, never cleared.

@@ -18,16 +18,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use arc_swap::ArcSwap;
 use kv_compaction::{Busy, TableRef, Version};
 use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
 use kv_sstable::{BlockCache, ReadMode};
 use kv_wal::LogWriter;
-use parking_lot::Mutex;
 
 use crate::commit::{CommitQueue, Writer};
 use crate::install::opened_segment;
@@ -37,8 +34,11 @@ use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
 use crate::options::Options;
 use crate::poison::Poison;
+use crate::primitives::atomic::{AtomicBool, AtomicU64};
+use crate::primitives::{ArcSwap, Mutex};
 use crate::replay::{FoundSegments, Replayed, find_segments, replay};
 use crate::report::RecoveryReport;
+use crate::rewrite::CancelFlag;
 use crate::segments::Segments;
 use crate::shared::Shared;
 use crate::signals::Signals;
@@ -346,7 +346,7 @@ fn assemble(parts: Parts) -> Shared {
         space: Space::new(&parts.options, started.is_reserved),
         closed: AtomicBool::new(false),
         is_log_marked: AtomicBool::new(false),
-        cancel: AtomicBool::new(false),
+        cancel: CancelFlag::new(false),
         counters: Counters::default(),
         report: parts.report,
         lock: Mutex::new(Some(parts.lock)),

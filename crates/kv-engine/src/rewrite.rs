@@ -1,5 +1,6 @@
 //! The engine's side of a rewrite: file ids, retention and cancelling.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kv_compaction::{Plan, RewriteContext, RewriteOptions, Rewritten, VersionEdit, rewrite};
@@ -7,6 +8,9 @@ use kv_core::{Cursor, Error, FileHeader, FileKind, Result};
 
 use crate::manifest::{FILE_ID_MARGIN, FILE_ID_RESERVE};
 use crate::shared::Shared;
+
+/// Tells kv-compaction to stop.
+pub(crate) type CancelFlag = AtomicBool;
 
 /// What a rewrite is for.
 pub(crate) enum RewriteJob<'a> {

@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use kv_core::{FileHeader, FileKind, Result};
 use kv_wal::LogWriter;
-use parking_lot::Mutex;
 
 use crate::names;
+use crate::primitives::Mutex;
 use crate::shared::Shared;
 use crate::space::SMALL_SEGMENT_BYTES;
 

@@ -5,16 +5,13 @@
 //! a caller needs is held across a write of a background thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use kv_compaction::{Busy, Policy, TableRef};
 use kv_core::{Error, Result, SeqNo};
 use kv_env::{DirLock, Env};
 use kv_memtable::ArenaPool;
 use kv_sstable::BlockCache;
-use parking_lot::Mutex;
 
 use crate::commit::{CommitQueue, MAX_FROZEN};
 use crate::live_table::Garbage;
@@ -22,11 +19,14 @@ use crate::manifest::Manifest;
 use crate::options::{Background, Options};
 use crate::pacing::{Debt, pause};
 use crate::poison::Poison;
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::primitives::{ArcSwap, Mutex};
 use crate::report::RecoveryReport;
+use crate::rewrite::CancelFlag;
 use crate::segments::Segments;
 use crate::signals::Signals;
 use crate::space::Space;
-use crate::stats::{Counters, LevelStats, Stats};
+use crate::stats::{Counter, Counters, LevelStats, Stats};
 use crate::sync::SyncQueue;
 use crate::view::View;
 
@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     /// The log ends with the mark of a proper close.
     pub(crate) is_log_marked: AtomicBool,
     /// Set at close: long rewrites stop at the next entry.
-    pub(crate) cancel: AtomicBool,
+    pub(crate) cancel: CancelFlag,
     pub(crate) counters: Counters,
     pub(crate) report: RecoveryReport,
     pub(crate) lock: Mutex<Option<Box<dyn DirLock>>>,
@@ -120,7 +120,7 @@ impl Shared {
     /// After a background job: paced writers go on, stalled ones are served.
     pub(crate) fn note_progress(&self) {
         self.signals.announce_progress();
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.drive_writer();
     }
 
@@ -153,7 +153,7 @@ impl Shared {
     pub(crate) fn stats(&self) -> Stats {
         let view = self.view.load();
         let counters = &self.counters;
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let load = |counter: &Counter| counter.load(Ordering::Relaxed);
         let (gets, probed) = (load(&counters.gets), load(&counters.tables_probed));
         let syncs = load(&counters.syncs);
         Stats {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::{Condvar, Mutex};
+use crate::primitives::{Condvar, Mutex};
 
 /// Why a thread that waited goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,39 +15,57 @@ pub(crate) enum Wake {
     Closed,
 }
 
-/// A wake-up that is remembered once if nobody waits for it.
+/// A wake-up that is remembered once if nobody waits for it. One thread waits.
 struct Token {
-    sender: Mutex<Option<Sender<()>>>,
-    receiver: Receiver<()>,
+    state: Mutex<TokenState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenState {
+    Quiet,
+    Called,
+    Closed,
 }
 
 impl Token {
     fn new() -> Token {
-        let (sender, receiver) = bounded(1);
-        Token { sender: Mutex::new(Some(sender)), receiver }
+        Token { state: Mutex::new(TokenState::Quiet), changed: Condvar::new() }
     }
 
     fn wake(&self) {
-        if let Some(sender) = &*self.sender.lock() {
-            // A full channel means that the wake-up is pending already.
-            let _ = sender.try_send(());
+        let mut state = self.state.lock();
+        if *state == TokenState::Quiet {
+            *state = TokenState::Called;
+            drop(state);
+            self.changed.notify_all();
         }
     }
 
     fn wait(&self, patience: Option<Duration>) -> Wake {
-        let received = match patience {
-            None => self.receiver.recv().map_err(RecvTimeoutError::from),
-            Some(patience) => self.receiver.recv_timeout(patience),
-        };
-        match received {
-            Ok(()) => Wake::Called,
-            Err(RecvTimeoutError::Timeout) => Wake::PatienceOver,
-            Err(RecvTimeoutError::Disconnected) => Wake::Closed,
+        let mut state = self.state.lock();
+        let mut patience_over = false;
+        loop {
+            match *state {
+                TokenState::Closed => return Wake::Closed,
+                TokenState::Called => {
+                    *state = TokenState::Quiet;
+                    return Wake::Called;
+                }
+                TokenState::Quiet if patience_over => return Wake::PatienceOver,
+                TokenState::Quiet => match patience {
+                    None => self.changed.wait(&mut state),
+                    Some(patience) => {
+                        patience_over = self.changed.wait_for(&mut state, patience).timed_out();
+                    }
+                },
+            }
         }
     }
 
     fn close(&self) {
-        self.sender.lock().take();
+        *self.state.lock() = TokenState::Closed;
+        self.changed.notify_all();
     }
 }
 

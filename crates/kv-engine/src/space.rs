@@ -15,17 +15,17 @@
 //!    tells when a file elsewhere is removed.
 //! 4. Once nothing is left to flush and the reserve fits again, all is as before.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use kv_compaction::Plan;
 use kv_core::{Error, Kind, Result, WriteBatch};
 use kv_env::Fs;
-use parking_lot::Mutex;
 
 use crate::manifest::PREWRITTEN_BYTES;
 use crate::names::RESERVE;
 use crate::options::{Background, Options};
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use crate::shared::Shared;
 
 /// The time between two attempts to go on with a full disk: short against the

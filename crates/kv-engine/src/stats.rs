@@ -6,32 +6,35 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-/// Plain counters, updated without order.
+/// Counts without order: nobody concludes anything else from it.
+pub(crate) type Counter = AtomicU64;
+
+/// Plain counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) writes: AtomicU64,
-    pub(crate) batches: AtomicU64,
-    pub(crate) groups: AtomicU64,
-    pub(crate) user_bytes: AtomicU64,
-    pub(crate) conflicts: AtomicU64,
-    pub(crate) syncs: AtomicU64,
-    pub(crate) sync_us: AtomicU64,
-    pub(crate) sync_max_us: AtomicU64,
-    pub(crate) stalls: AtomicU64,
-    pub(crate) paced_us: AtomicU64,
-    pub(crate) flushes: AtomicU64,
-    pub(crate) flush_bytes: AtomicU64,
-    pub(crate) compactions: AtomicU64,
-    pub(crate) trivial_moves: AtomicU64,
-    pub(crate) compaction_read_bytes: AtomicU64,
-    pub(crate) compaction_written_bytes: AtomicU64,
-    pub(crate) expired_dropped: AtomicU64,
-    pub(crate) disk_full: AtomicU64,
-    pub(crate) compactions_postponed: AtomicU64,
+    pub(crate) writes: Counter,
+    pub(crate) batches: Counter,
+    pub(crate) groups: Counter,
+    pub(crate) user_bytes: Counter,
+    pub(crate) conflicts: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) sync_us: Counter,
+    pub(crate) sync_max_us: Counter,
+    pub(crate) stalls: Counter,
+    pub(crate) paced_us: Counter,
+    pub(crate) flushes: Counter,
+    pub(crate) flush_bytes: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) trivial_moves: Counter,
+    pub(crate) compaction_read_bytes: Counter,
+    pub(crate) compaction_written_bytes: Counter,
+    pub(crate) expired_dropped: Counter,
+    pub(crate) disk_full: Counter,
+    pub(crate) compactions_postponed: Counter,
     /// Read counters apart: readers and the writer run on different cores.
-    pub(crate) gets: CachePadded<AtomicU64>,
-    pub(crate) tables_probed: CachePadded<AtomicU64>,
-    pub(crate) scans: AtomicU64,
+    pub(crate) gets: CachePadded<Counter>,
+    pub(crate) tables_probed: CachePadded<Counter>,
+    pub(crate) scans: Counter,
 }
 
 impl Counters {

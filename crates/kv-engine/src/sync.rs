@@ -11,16 +11,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use kv_core::{Error, Result, SeqNo};
 use kv_env::SyncHandle;
 use kv_wal::{Lsn, SyncedPosition};
-use parking_lot::Mutex;
 
 use crate::commit::Writer;
 use crate::options::{Background, Durability};
+use crate::primitives::atomic::{Ordering, fence};
+use crate::primitives::{Mutex, MutexGuard};
 use crate::shared::Shared;
 use crate::signals::Wake;
 use crate::waiter::{Completion, Waiter};
@@ -247,7 +247,7 @@ impl Shared {
     }
 
     /// Publishes and acknowledges what is final now.
-    fn finish(&self, mut pending: parking_lot::MutexGuard<'_, Pending>, target: LogPosition) {
+    fn finish(&self, mut pending: MutexGuard<'_, Pending>, target: LogPosition) {
         let done = pending.take_durable(target);
         if let Some(last) = done.last() {
             self.publish(last.last_seqno);

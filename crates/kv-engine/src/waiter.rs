@@ -1,11 +1,12 @@
 //! How the result of a write reaches whoever waits for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
 
 use kv_core::{Error, Result, SeqNo};
-use parking_lot::Mutex;
+
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::thread::{self, Thread};
 
 /// A caller blocked in `write`.
 #[derive(Debug)]

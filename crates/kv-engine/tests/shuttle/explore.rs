@@ -1,0 +1,50 @@
+//! Runs a test body under many schedules.
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::{Config, Runner};
+
+/// Where to begin, unless the environment says otherwise.
+const SEED: u64 = 0x6b76_2d65_6e67;
+
+/// Stack of a thread, in bytes: an open of the engine needs most of it.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Steps of one schedule, tens of times what is normal: more is a thread that
+/// runs in circles.
+const MAX_STEPS: usize = 200_000;
+
+/// The switches that the second scheduler places: most known errors of threads
+/// need no more than two.
+const DEPTH: usize = 3;
+
+/// Runs `body` under `schedules` schedules. Half of them pick any thread at any
+/// step, which mixes finely; the other half give threads fixed priorities and
+/// change them at few places, which lets one thread run far ahead.
+///
+/// A deadlock, a panic and a body that does not end are failures; the schedule
+/// of a failure is printed.
+pub(crate) fn explore(schedules: usize, body: fn()) {
+    if let Ok(schedule) = std::env::var("KV_SHUTTLE_REPLAY") {
+        return shuttle::replay(body, schedule.trim());
+    }
+    let seed = number("KV_SHUTTLE_SEED", SEED);
+    let schedules = schedules * number("KV_SHUTTLE_ITERATIONS", 1) as usize;
+    run(RandomScheduler::new_from_seed(seed, schedules / 2), body);
+    run(PctScheduler::new_from_seed(seed, DEPTH, schedules / 2), body);
+}
+
+fn run(scheduler: impl Scheduler + 'static, body: fn()) {
+    let mut config = Config::new();
+    config.stack_size = STACK_BYTES;
+    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
+    // Weaker orders than SeqCst are modelled as SeqCst; see the crate's words.
+    config.silence_warnings = true;
+    Runner::new(scheduler, config).run(body);
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => default,
+    }
+}

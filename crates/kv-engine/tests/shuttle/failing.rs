@@ -1,0 +1,59 @@
+//! A failing device: everybody gets an answer, and nobody a wrong one.
+
+use kv_engine::{Durability, Error, Options};
+use kv_env::{Failure, Fault, Operation};
+use shuttle::rand::{Rng, thread_rng};
+
+use crate::explore::explore;
+use crate::world::{Call, World, roomy, tiny};
+
+/// One call of a kind fails, once: from then on writes are refused, and what
+/// was acknowledged before is on the disk.
+fn one_failure(options: Options, operation: Operation, files: &str) {
+    let world = World::new(options);
+    let fault = Fault::new(Failure::Device).of(operation).on(files);
+    world.disk.inject(fault.after(thread_rng().gen_range(0..4)).times(1));
+    let calls = [
+        Call::Write(Durability::Sync),
+        Call::Submit(Durability::Sync),
+        Call::Write(Durability::Os),
+    ];
+    let writers = calls.map(|call| {
+        world.spawn(move |world| {
+            let mut failed = false;
+            for round in 0..3 {
+                match world.write(&format!("{call:?} {round}"), call) {
+                    Ok(_) => assert!(!failed, "no write succeeds after a failure"),
+                    Err(Error::Poisoned { .. }) => failed = true,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+    });
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    // The outcome of closing depends on whether the call was ever made.
+    let _ = world.engine.close();
+    world.check();
+}
+
+#[test]
+fn a_failed_sync_of_the_log_answers_everybody() {
+    explore(1000, || one_failure(roomy(), Operation::Sync, "wal*"));
+}
+
+#[test]
+fn a_failed_append_to_the_log_answers_everybody() {
+    explore(600, || one_failure(roomy(), Operation::Append, "wal*"));
+}
+
+#[test]
+fn a_failed_background_job_answers_everybody() {
+    explore(600, || one_failure(tiny(), Operation::Create, "*"));
+}
+
+#[test]
+fn a_failed_sync_of_the_manifest_answers_everybody() {
+    explore(600, || one_failure(tiny(), Operation::Sync, "MANIFEST*"));
+}
