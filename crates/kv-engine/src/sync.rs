@@ -203,9 +203,12 @@ impl Shared {
     }
 
     /// A group that arrived while the role was being given up saw it taken.
+    ///
+    /// After a failure nothing is left to do: whoever latched it answers all.
     fn leave_role(&self) {
         fence(Ordering::SeqCst);
-        if self.sync.pending.lock().wants_sync() {
+        let wants_sync = self.sync.pending.lock().wants_sync();
+        if wants_sync && self.poison.error().is_none() {
             match self.options.background {
                 Background::Threads => self.signals.wake_sync(),
                 Background::Manual => self.run_sync(|| false),
