@@ -174,12 +174,15 @@ impl Shared {
     /// news: what failed is worth another attempt.
     pub(crate) fn note_no_space(&self) -> bool {
         let _change = self.space.change.lock();
-        if !self.space.is_full() {
-            self.counters.disk_full.fetch_add(1, Relaxed);
-        }
+        let is_news = !self.space.is_full();
         let released = self.env.fs.remove(RESERVE).is_ok();
         self.space.set(if released { Level::Full } else { Level::Stuck });
-        self.signals.wake_flush();
+        if is_news {
+            self.counters.disk_full.fetch_add(1, Relaxed);
+            // From now on the flush thread looks again by itself. Woken at
+            // every failure, its own included, it would never wait between.
+            self.signals.wake_flush();
+        }
         released
     }
 
