@@ -18,6 +18,9 @@ impl Shared {
     pub(crate) fn flush_oldest(&self) -> Result<bool> {
         let oldest: Option<Arc<Frozen>> = self.view.load().frozen.last().cloned();
         let Some(frozen) = oldest else { return Ok(false) };
+        // It may have been frozen since segments were sealed last: what is
+        // removed below must bear its own name.
+        self.seal_retired_segments()?;
         let job = RewriteJob::Flush { entries: frozen.memtable.entries() };
         let rewritten = self.rewrite(frozen.memtable.cursor(), job)?;
         let bytes = rewritten.bytes_written();

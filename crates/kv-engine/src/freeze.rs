@@ -16,8 +16,9 @@ impl Shared {
     ///
     /// 1. Sync the segment: its successor takes no record before that.
     /// 2. Publish and acknowledge all that waited for it.
-    /// 3. Swap the view.
-    /// 4. Leave the old segment to the background, which seals and renames it.
+    /// 3. Leave the old segment to the background, which seals and renames it.
+    /// 4. Swap the view. A flush that finds the frozen memory table finds its
+    ///    segment sealed or to be sealed, and not under the active name.
     pub(crate) fn freeze(&self, writer: &mut Writer, next: PreparedSegment) {
         if let Err(error) = writer.log.sync() {
             self.poison(format!("cannot sync the log: {error}"));
@@ -30,6 +31,7 @@ impl Shared {
         writer.segment_requested = false;
         self.switch_segment(writer);
         writer.memtable = memtable_writer;
+        self.segments.retire(old_segment, old_log);
         self.change_view(|view| {
             let frozen =
                 Frozen { memtable: Arc::clone(&view.active), last_seqno, next_segment: next.id };
@@ -40,7 +42,6 @@ impl Shared {
                 flushed_through: view.flushed_through,
             }
         });
-        self.segments.retire(old_segment, old_log);
         self.signals.wake_flush();
     }
 }

@@ -58,6 +58,14 @@ struct State {
     requested: bool,
 }
 
+impl State {
+    /// True from the creation of a segment until it has become the active one,
+    /// whoever holds it meanwhile.
+    fn next_name_is_taken(&self) -> bool {
+        self.names.values().any(|name| name == names::NEXT_SEGMENT)
+    }
+}
+
 impl Segments {
     /// Starts with the segments that recovery found or made.
     pub(crate) fn new(names: BTreeMap<u64, String>) -> Segments {
@@ -133,7 +141,7 @@ impl Shared {
     pub(crate) fn prepare_segment(&self) -> Result<bool> {
         {
             let state = self.segments.state.lock();
-            if !state.requested || state.prepared.is_some() || !state.retired.is_empty() {
+            if !state.requested || state.next_name_is_taken() {
                 return Ok(false);
             }
         }
