@@ -12,7 +12,7 @@
 //! | `KV_SHUTTLE_REPLAY` | a schedule that a failing test has printed: only that one is run |
 //!
 //! What the scheduler cannot show is memory that is seen out of order: it runs
-//! one thread at a time. For that there are the loom models in `tests/it`.
+//! one thread at a time. A fence that is left out passes here.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
