@@ -118,6 +118,15 @@ impl Directory {
             if pending.is_given_up {
                 given_up.push(pending);
             } else {
+                // A later change of the same name can only have reached the
+                // disk together with those that led to it.
+                given_up.retain(|older| {
+                    let led_to_it = older.change.shares_a_name(&pending.change);
+                    if led_to_it {
+                        older.change.apply(&mut self.durable);
+                    }
+                    !led_to_it
+                });
                 pending.change.apply(&mut self.durable);
                 let file = pending.change.file();
                 given_up.retain(|older| file.is_none() || older.change.file() != file);
@@ -169,6 +178,15 @@ impl Change {
             | Change::Remove { file, .. }
             | Change::Rename { file, .. } => Some(*file),
             Change::CreateDirectory { .. } => None,
+        }
+    }
+
+    fn shares_a_name(&self, other: &Change) -> bool {
+        match other {
+            Change::Create { name, .. }
+            | Change::CreateDirectory { name }
+            | Change::Remove { name, .. } => self.names(name),
+            Change::Rename { from, to, .. } => self.names(from) || self.names(to),
         }
     }
 
