@@ -280,7 +280,9 @@ impl World {
         if is_clean {
             self.history.all_durable(self.disk.op_count());
         }
-        self.open(self.disk.op_count(), Loss::Nothing, is_clean)
+        // A disk without room for the marks of a close does without them.
+        let has_marks = is_clean && !self.may_fail;
+        self.open(self.disk.op_count(), Loss::Nothing, has_marks)
     }
 
     fn kill(&mut self, ops_back: u64) -> Verdict {
