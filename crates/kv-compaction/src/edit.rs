@@ -17,12 +17,20 @@ const REQUIRED_MARK: char = '!';
 /// What to change in a version, and the counters that change with it.
 ///
 /// A table in both lists moves from one level to another and keeps its file.
+///
+/// The order of the fields is that of the stored form. It mixes those that most
+/// edits have with those that most have not: eight zeros in a row at the end of
+/// a line of the manifest are what a torn write looks like.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VersionEdit {
     /// The keyspace whose tree changes. 0 is the only one today.
     pub keyspace: u32,
+    /// The last segment of the log that was opened.
+    pub newest_segment: Option<u64>,
     /// The database, in the first edit of a manifest.
     pub database: Option<DatabaseId>,
+    /// Every file id from here on is unused.
+    pub next_file_id: Option<u64>,
     /// New tables with their level.
     pub added: Vec<(u32, TableMeta)>,
     /// Level and id of the tables that go.
@@ -31,13 +39,12 @@ pub struct VersionEdit {
     pub flushed_through: Option<SeqNo>,
     /// The first segment of the log that is still needed.
     pub oldest_segment: Option<u64>,
-    /// The last segment of the log that was opened.
-    pub newest_segment: Option<u64>,
     /// Id and random identity of segments that were opened: a file with the id
     /// of one and another identity comes from another copy of the database.
     pub segment_uids: Vec<(u64, [u8; 16])>,
-    /// Every file id from here on is unused.
-    pub next_file_id: Option<u64>,
+    /// Id of segments that a recovery found without an end mark, and the length
+    /// in bytes that it gave their files.
+    pub segment_ends: Vec<(u64, u64)>,
     /// Room for later facts. A reader ignores a property it does not know,
     /// unless its name starts with `!`: then it refuses the edit.
     pub properties: BTreeMap<String, Vec<u8>>,

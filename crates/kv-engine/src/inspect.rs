@@ -7,12 +7,14 @@ use kv_compaction::{TableMeta, VersionEdit};
 use kv_core::{DecodedBatch, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{Env, Fs};
 use kv_sstable::{BlockCache, ExpectedTable, ReadMode, Table, TableSalvage};
-use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, Tail, read_header};
+use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, read_header};
 
 use crate::live_table::open_table;
+use crate::manifest::ManifestState;
 use crate::manifest_load::{Listing, LoadedManifest, decode_edit, load_manifest};
 use crate::names;
-use crate::replay::{LogEnd, Sequence, find_segments, position};
+use crate::replay::{Sequence, find_segments};
+use crate::segment_reader::{LogEnd, SegmentReader};
 
 /// What a check of a directory found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -229,10 +231,10 @@ fn check_segments(
     report: &mut VerifyReport,
 ) {
     // A segment that cannot be read fails its own check below.
-    let end = LogEnd::find(fs, segments, loaded.clean).unwrap_or_default();
+    let log_end = LogEnd::find(fs, segments, loaded).unwrap_or_default();
     let mut sequence = Sequence::after(loaded.state.flushed_through);
     for (&id, name) in segments {
-        match check_segment(fs, id, name, &end, &mut sequence) {
+        match check_segment(fs, (id, name), &loaded.state, &log_end, &mut sequence) {
             Ok(file) => report.files.push(file),
             Err(error) => {
                 sequence = Sequence::behind_damage();
@@ -245,24 +247,20 @@ fn check_segments(
 
 fn check_segment(
     fs: &dyn Fs,
-    id: u64,
-    name: &str,
-    end: &LogEnd,
+    (id, name): (u64, &str),
+    state: &ManifestState,
+    log_end: &LogEnd,
     sequence: &mut Sequence,
 ) -> Result<VerifiedFile> {
-    let mut reader = LogReader::open(fs, name, FileKind::Wal, position(id, name))?;
+    let mut reader = SegmentReader::open(fs, id, name, state)?;
     let mut items = 0;
     while let Some(record) = reader.next_record()? {
         let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
         sequence.check(&batch, name, record.file_offset)?;
         items += 1;
     }
-    end.check_tail(id, name, &reader)?;
-    let torn_bytes = match reader.tail() {
-        Some(Tail::Torn { discarded_bytes, .. }) => discarded_bytes,
-        _ => 0,
-    };
-    Ok(VerifiedFile { name: name.into(), items, torn_bytes })
+    reader.check_end(log_end)?;
+    Ok(VerifiedFile { name: name.into(), items, torn_bytes: reader.torn_bytes().unwrap_or(0) })
 }
 
 /// Reads the edits of manifest file `name`, oldest first.

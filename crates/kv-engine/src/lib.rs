@@ -64,6 +64,7 @@ mod replay;
 mod report;
 mod rewrite;
 mod scan;
+mod segment_reader;
 mod segments;
 mod shared;
 mod signals;

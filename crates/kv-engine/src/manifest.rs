@@ -45,6 +45,8 @@ pub(crate) struct ManifestState {
     pub(crate) newest_segment: u64,
     /// The random identities of the segments in between.
     pub(crate) segment_uids: BTreeMap<u64, [u8; 16]>,
+    /// Where those end, in bytes of the file, that a recovery found unfinished.
+    pub(crate) segment_ends: BTreeMap<u64, u64>,
     /// No file of ours has this id or a higher one.
     pub(crate) next_file_id: u64,
 }
@@ -59,13 +61,22 @@ impl ManifestState {
             self.newest_segment = segment;
         }
         self.segment_uids.extend(edit.segment_uids.iter().copied());
+        self.segment_ends.extend(edit.segment_ends.iter().copied());
         if let Some(segment) = edit.oldest_segment {
-            self.oldest_segment = segment;
-            self.segment_uids = self.segment_uids.split_off(&segment);
+            self.forget_segments_before(segment);
         }
         if let Some(id) = edit.next_file_id {
             self.next_file_id = id;
         }
+    }
+}
+
+impl ManifestState {
+    /// The log starts with segment `oldest` from now on.
+    pub(crate) fn forget_segments_before(&mut self, oldest: u64) {
+        self.oldest_segment = oldest;
+        self.segment_uids = self.segment_uids.split_off(&oldest);
+        self.segment_ends = self.segment_ends.split_off(&oldest);
     }
 }
 
@@ -202,6 +213,7 @@ impl Manifest {
             oldest_segment: Some(self.state.oldest_segment),
             newest_segment: Some(self.state.newest_segment),
             segment_uids: self.state.segment_uids.iter().map(|(&id, &uid)| (id, uid)).collect(),
+            segment_ends: self.state.segment_ends.iter().map(|(&id, &end)| (id, end)).collect(),
             next_file_id: Some(self.state.next_file_id),
             ..self.version.as_edit()
         }

@@ -99,6 +99,10 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
         loaded.state.apply(&edit);
         records += 1;
     }
+    if records > 0 && reader.is_cut_short() {
+        let what = "the file was longer: its end was cut off, and not by a crash";
+        return Err(Error::corruption(name, reader.good_file_bytes(), what));
+    }
     loaded.clean = matches!(reader.tail(), Some(Tail::EndMark));
     Ok((records > 0).then_some(loaded))
 }

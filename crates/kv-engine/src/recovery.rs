@@ -5,15 +5,16 @@
 //!    directory holds nothing of ours, else refuse.
 //! 3. Open every table the manifest names; refuse if one is missing or is not
 //!    what it should be.
-//! 4. Find and replay the log segments; cut a torn tail of the last one.
-//! 5. Write a new manifest and remove the old one: recovery never appends to a
-//!    file that it found.
-//! 6. Give the old segments their sealed names, make the new active segment and
-//!    record it.
+//! 4. Find and replay the log segments; copy a torn tail of the last one aside,
+//!    and make durable what was read.
+//! 5. Write a new manifest, which says where each unfinished segment ends, and
+//!    remove the old one: recovery never appends to a file that it found.
+//! 6. Cut the old segments there, give them their sealed names, make the new
+//!    active segment and record it.
 //! 7. Remove leftovers.
 //!
-//! Up to step 5 the only change is the cut, and it would be made again; a crash
-//! at any point leads to the same state.
+//! Up to step 5 no file of the database is changed; a crash at any point leads
+//! to the same state.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -36,7 +37,7 @@ use crate::options::Options;
 use crate::poison::Poison;
 use crate::primitives::atomic::{AtomicBool, AtomicU64};
 use crate::primitives::{ArcSwap, Mutex};
-use crate::replay::{FoundSegments, Replayed, find_segments, replay};
+use crate::replay::{FoundSegments, Replayed, cut, find_segments, replay};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
 use crate::segments::Segments;
@@ -85,7 +86,7 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
     )?;
     let superseded: Vec<String> = listing.manifests.iter().copied().map(names::manifest).collect();
     remove_all(&env, &superseded)?;
-    let started = start_segment(&env, &options, &mut manifest, &found)?;
+    let started = start_segment(&env, &options, &mut manifest, &found, &replayed)?;
     let orphans = orphan_tables(&*env.fs, &listing, &version, &loaded)?;
     remove_all(&env, &orphans)?;
     // Manifests change at every open: only what is out of the ordinary counts.
@@ -169,12 +170,9 @@ fn open_tables(
 fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestState {
     let mut state = loaded.state.clone();
     let next_segment = state.newest_segment + 1;
-    state.oldest_segment = replayed.first_needed.unwrap_or(next_segment);
-    if replayed.first_needed.is_none() {
-        // Nothing in the log is needed: it starts over with the next segment.
-        state.newest_segment = next_segment - 1;
-    }
-    state.segment_uids = state.segment_uids.split_off(&state.oldest_segment);
+    state.segment_ends = replayed.ends.clone();
+    // If nothing in the log is needed it starts over with the next segment.
+    state.forget_segments_before(replayed.first_needed.unwrap_or(next_segment));
     state.next_file_id += FILE_ID_RESERVE;
     state
 }
@@ -189,15 +187,20 @@ struct Started {
     is_reserved: bool,
 }
 
-/// Seals the names of the old segments and makes the new active one.
+/// Cuts the old segments where their logs end, seals their names and makes the
+/// new active one.
 fn start_segment(
     env: &Env,
     options: &Options,
     manifest: &mut Manifest,
     found: &FoundSegments,
+    replayed: &Replayed,
 ) -> Result<Started> {
     let mut names = BTreeMap::new();
     for (&id, name) in &found.live {
+        if let Some(&end) = replayed.ends.get(&id) {
+            cut(&*env.fs, name, end)?;
+        }
         let sealed = names::sealed_segment(id);
         if *name != sealed {
             env.fs.rename(name, &sealed)?;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use kv_core::{DatabaseId, DecodedBatch, Error, FileKind, Result, SeqNo};
 use kv_env::{Env, Fs};
 use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
-use kv_wal::{LogReader, SegmentPosition, Tail, read_header};
+use kv_wal::{LogReader, SegmentPosition, read_header};
 
 use crate::manifest::ManifestState;
 use crate::manifest_load::LoadedManifest;
 use crate::names::{self, QUARANTINE};
 use crate::options::Options;
 use crate::report::{CutTail, SegmentReport};
+use crate::segment_reader::{LogEnd, SegmentReader};
 use crate::view::Frozen;
 
 /// Where a file header holds the random identity.
@@ -127,9 +128,12 @@ pub(crate) struct Replayed {
     pub(crate) segments: Vec<SegmentReport>,
     pub(crate) batches: u64,
     pub(crate) writes: u64,
+    /// Where the segments end that have no end mark, in bytes of the file.
+    pub(crate) ends: BTreeMap<u64, u64>,
 }
 
-/// Replays `segments` in order. Writes to the disk only to cut a torn tail.
+/// Replays `segments` in order. Changes none of them; only what is torn is
+/// copied aside.
 pub(crate) fn replay(
     env: &Env,
     segments: &BTreeMap<u64, String>,
@@ -148,12 +152,12 @@ pub(crate) fn replay(
         segments: Vec::new(),
         batches: 0,
         writes: 0,
+        ends: BTreeMap::new(),
     };
-    let end = LogEnd::find(&*env.fs, segments, loaded.clean)?;
+    let log_end = LogEnd::find(&*env.fs, segments, loaded)?;
     let mut sequence = Sequence::after(state.flushed_through);
     for (&id, name) in segments {
-        let position = position(id, name);
-        let mut reader = LogReader::open(&*env.fs, name, FileKind::Wal, position)?;
+        let mut reader = SegmentReader::open(&*env.fs, id, name, state)?;
         let mut report = SegmentReport { name: name.clone(), id, ..SegmentReport::default() };
         while let Some(record) = reader.next_record()? {
             let batch = DecodedBatch::decode(record.payload, name, record.file_offset)?;
@@ -163,11 +167,20 @@ pub(crate) fn replay(
                 replayed.insert(&batch, id, options, pool);
             }
         }
-        end.check_tail(id, name, &reader)?;
+        reader.check_end(&log_end)?;
         report.damaged_stamps = reader.damaged_stamps();
         report.bytes = reader.good_file_bytes();
-        if position == SegmentPosition::Last {
-            report.cut = cut_tail(&*env.fs, name, id, &reader)?;
+        if reader.torn_bytes().is_some() {
+            report.cut = Some(set_aside(&*env.fs, name, id, reader.good_file_bytes())?);
+        }
+        if !reader.is_marked() {
+            replayed.ends.insert(id, reader.good_file_bytes());
+        }
+        // What was read is about to be shown, and named by a manifest as the
+        // whole of the segment: it has to be durable.
+        if reader.needs_sync() {
+            let len = env.fs.open(name)?.len();
+            cut(&*env.fs, name, len)?;
         }
         replayed.segments.push(report);
     }
@@ -238,94 +251,13 @@ impl Replayed {
     }
 }
 
-/// Where the log ends, and how sure that is.
-#[derive(Default)]
-pub(crate) struct LogEnd {
-    /// The last segment that ever took a record or an end mark: those before it
-    /// were synced and may not end torn.
-    last_used: Option<u64>,
-    /// The manifest says that the database was closed properly, which it only
-    /// says of a log that has its end mark.
-    is_marked: bool,
-}
-
-impl LogEnd {
-    pub(crate) fn find(
-        fs: &dyn Fs,
-        segments: &BTreeMap<u64, String>,
-        is_marked: bool,
-    ) -> Result<LogEnd> {
-        for (&id, name) in segments.iter().rev() {
-            let mut reader = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)?;
-            if reader.next_record()?.is_some() || !matches!(reader.tail(), Some(Tail::Clean)) {
-                return Ok(LogEnd { last_used: Some(id), is_marked });
-            }
-        }
-        // With the mark all is gone: it was in the active segment.
-        let active = segments.iter().find(|(_, name)| *name == names::ACTIVE_SEGMENT);
-        let last_used = active.map(|(&id, _)| id).filter(|_| is_marked);
-        Ok(LogEnd { last_used, is_marked })
+/// Gives a segment its final length, and makes it durable.
+pub(crate) fn cut(fs: &dyn Fs, name: &str, bytes: u64) -> Result<()> {
+    match fs.truncate(name, bytes) {
+        // The file is sealed: it is final and durable.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
     }
-
-    /// Refuses an end that no power cut can have left:
-    ///
-    /// * Zeros at the end of a sealed segment: it was cut behind its last record
-    ///   before it got its name, so they were a record.
-    /// * The torn end of a segment whose successor was used: it was synced
-    ///   before that. Only its end mark was written later, and may be torn; that
-    ///   no record is missing in front of it, the sequence numbers show.
-    /// * Any end of the log but its mark after a proper close, when nothing was
-    ///   being written any more.
-    pub(crate) fn check_tail(&self, id: u64, name: &str, reader: &LogReader) -> Result<()> {
-        let is_sealed = position(id, name) == SegmentPosition::Sealed;
-        if matches!(reader.tail(), Some(Tail::Clean)) && is_sealed && !reader.is_at_file_end() {
-            let what = "zeros where the last record of a sealed segment ended: some are missing";
-            return Err(Error::corruption(name, reader.good_file_bytes(), what));
-        }
-        let Some(last) = self.last_used else { return Ok(()) };
-        if self.is_marked && id == last && !matches!(reader.tail(), Some(Tail::EndMark)) {
-            let what = "the end of the log is damaged: the database was closed properly, and \
-                        the mark of that is missing; put the file back, or salvage what is \
-                        left with kv repair";
-            return Err(Error::corruption(name, reader.good_file_bytes(), what));
-        }
-        match reader.tail() {
-            Some(Tail::Torn { file_offset, discarded_bytes })
-                if id < last && discarded_bytes > MAX_END_MARK_BYTES =>
-            {
-                let what = "a log record is damaged, and a later segment follows";
-                Err(Error::corruption(name, file_offset, what))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What a torn end mark takes at most: a record header, and a frame stamp if
-/// it crosses into the next frame.
-const MAX_END_MARK_BYTES: u64 = 20 + 16;
-
-/// Whether the end of a segment may be torn: not if it has the name of a sealed
-/// one, which it gets only once its end is final and durable.
-pub(crate) fn position(id: u64, name: &str) -> SegmentPosition {
-    if name == names::sealed_segment(id) { SegmentPosition::Sealed } else { SegmentPosition::Last }
-}
-
-/// Cuts what is behind the last good record, after setting torn bytes aside.
-/// Also makes the good part durable: it is about to be shown to readers, and
-/// to get the name of a sealed segment.
-fn cut_tail(fs: &dyn Fs, name: &str, id: u64, reader: &LogReader) -> Result<Option<CutTail>> {
-    let good = reader.good_file_bytes();
-    let cut = match reader.tail() {
-        Some(Tail::Torn { .. }) => Some(set_aside(fs, name, id, good)?),
-        _ => None,
-    };
-    match fs.truncate(name, good) {
-        // The file was sealed, just not renamed yet: it is final and durable.
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
-        outcome => outcome?,
-    }
-    Ok(cut)
 }
 
 fn set_aside(fs: &dyn Fs, name: &str, id: u64, from: u64) -> Result<CutTail> {

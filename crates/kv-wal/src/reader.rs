@@ -63,6 +63,8 @@ pub struct LogReader {
     scratch: Vec<u8>,
     end: Lsn,
     damaged_stamps: u64,
+    /// The log ends with a whole record header and no whole payload.
+    has_bad_payload: bool,
     tail: Option<Tail>,
     failure: Option<Error>,
 }
@@ -93,6 +95,7 @@ impl LogReader {
             scratch: Vec::new(),
             end: Lsn::START,
             damaged_stamps: 0,
+            has_bad_payload: false,
             tail: None,
             failure: None,
         })
@@ -151,10 +154,17 @@ impl LogReader {
         self.end.file_end()
     }
 
-    /// True if the file ends with the last record that was read: no prewritten
-    /// zeros, and nothing else, stands behind it.
-    pub fn is_at_file_end(&self) -> bool {
-        self.frames.stream_end() <= self.end
+    /// True if something has cut the file since it was written: it is shorter
+    /// than it was made, which no crash does, and does not end where an end mark
+    /// ends. Known at the end of the log.
+    ///
+    /// A file that is cut by whoever reads it, to remove a torn tail, looks just
+    /// like that: note elsewhere that it was cut.
+    pub fn is_cut_short(&self) -> bool {
+        let (made, found) = (self.header.prewritten_bytes, self.frames.stream_end());
+        let is_in_place_of_mark =
+            found == self.end.plus(RECORD_HEADER_BYTES) && !self.has_bad_payload;
+        self.tail != Some(Tail::EndMark) && found < Lsn::at_file_end(made) && !is_in_place_of_mark
     }
 
     /// Frame stamps that fail their checksum although the records around them
@@ -199,6 +209,7 @@ impl LogReader {
 
     /// No good record stands at `lsn`: this is the end, or damage.
     fn end_before(&mut self, lsn: Lsn, header: Option<RecordHeader>) -> Result<Option<Located>> {
+        self.has_bad_payload = header.is_some();
         let (base, bytes) = self.frames.rest(lsn)?;
         if bytes.is_empty() {
             self.tail = Some(Tail::Clean);

@@ -31,6 +31,7 @@ fn sample() -> VersionEdit {
         oldest_segment: Some(3),
         newest_segment: None,
         segment_uids: vec![(3, *b"a random segment")],
+        segment_ends: vec![(3, 8321)],
         next_file_id: Some(1037),
         properties: BTreeMap::from([("note".into(), b"x".to_vec())]),
     }
@@ -49,21 +50,21 @@ fn hex(bytes: &[u8]) -> String {
 fn golden_bytes() {
     let bytes = sample().encode(seed(), 4096).unwrap();
     expect![[r#"
-        01 78 00 00 00 00 01 07 07 07 07 07 07 07 07 07
-        07 07 07 07 07 07 07 01 02 0d 0c 01 30 31 32 33
-        34 35 36 37 38 39 61 62 63 64 65 66 fc 70 11 01
-        00 fc ef be ad de 64 07 05 61 70 70 6c 65 04 70
-        65 61 72 fb 14 05 fb 77 05 00 00 02 01 09 02 fb
-        2c 01 01 fd 00 00 00 00 00 01 00 00 01 03 00 01
-        03 61 20 72 61 6e 64 6f 6d 20 73 65 67 6d 65 6e
-        74 01 fb 0d 04 01 04 6e 6f 74 65 01 78 08 4d 18
-        77"#]]
+        01 7d 00 00 00 00 00 01 07 07 07 07 07 07 07 07
+        07 07 07 07 07 07 07 07 01 fb 0d 04 01 02 0d 0c
+        01 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65
+        66 fc 70 11 01 00 fc ef be ad de 64 07 05 61 70
+        70 6c 65 04 70 65 61 72 fb 14 05 fb 77 05 00 00
+        02 01 09 02 fb 2c 01 01 fd 00 00 00 00 00 01 00
+        00 01 03 01 03 61 20 72 61 6e 64 6f 6d 20 73 65
+        67 6d 65 6e 74 01 03 fb 81 20 01 04 6e 6f 74 65
+        01 78 27 6a 5c 1b"#]]
     .assert_eq(&hex(&bytes));
     assert_eq!(decode(&bytes).unwrap(), sample());
     let empty = VersionEdit::default().encode(seed(), 0).unwrap();
     expect![[r#"
-        01 0a 00 00 00 00 00 00 00 00 00 00 00 00 00 d1
-        06 c7 d4"#]]
+        01 0b 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        fe 0b 9f 14"#]]
     .assert_eq(&hex(&empty));
 }
 
@@ -164,6 +165,7 @@ prop_compose! {
         database in proptest::option::of(any::<[u8; 16]>()),
         counters in any::<[Option<u64>; 4]>(),
         segment_uids in vec(any::<(u64, [u8; 16])>(), 0..3),
+        segment_ends in vec(any::<(u64, u64)>(), 0..3),
         properties in btree_map("[a-z]{0,5}", vec(any::<u8>(), 0..5), 0..3),
     ) -> VersionEdit {
         VersionEdit {
@@ -175,6 +177,7 @@ prop_compose! {
             oldest_segment: counters[1],
             newest_segment: counters[2],
             segment_uids,
+            segment_ends,
             next_file_id: counters[3],
             properties,
         }

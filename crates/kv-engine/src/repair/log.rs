@@ -209,7 +209,7 @@ impl LogSalvage<'_, '_> {
             let is_active = *name != names::sealed_segment(header.file_id);
             if end.is_gap {
                 self.note_open_end(name);
-            } else if self.catalog.is_clean || is_active && reader.is_short() {
+            } else if self.is_end_missing(header.file_id, &end, is_active && reader.is_short()) {
                 let reason = "the end of the log is missing";
                 seen.damage.push(DamagedRange::new(end.offset, 0, reason, true));
                 self.note_open_end(name);
@@ -225,6 +225,15 @@ impl LogSalvage<'_, '_> {
         }
         self.report.files.push(seen);
         Ok(())
+    }
+
+    /// Whether something behind the last record of an unfinished segment is
+    /// gone. `is_short` says that it is active and shorter than it was made.
+    fn is_end_missing(&self, id: u64, end: &End, is_short: bool) -> bool {
+        match self.catalog.numbers.segment_ends.get(&id) {
+            Some(&recorded) => end.offset < recorded,
+            None => self.catalog.is_clean || is_short,
+        }
     }
 
     /// Reads the records of a segment up to where it is torn.

@@ -324,6 +324,7 @@ impl<'a> Repair<'a> {
             oldest_segment: 1,
             newest_segment: 0,
             segment_uids: BTreeMap::new(),
+            segment_ends: BTreeMap::new(),
             next_file_id: output.next_file_id,
         };
         let added = rewritten.tables.into_iter().map(|meta| (LAST_LEVEL as u32, meta)).collect();

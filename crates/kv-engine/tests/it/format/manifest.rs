@@ -24,6 +24,7 @@ pub(super) struct Tree {
     pub(super) oldest_segment: u64,
     pub(super) newest_segment: u64,
     pub(super) segment_uids: BTreeMap<u64, Vec<u8>>,
+    pub(super) segment_ends: BTreeMap<u64, u64>,
 }
 
 pub(super) fn read(file: &[u8]) -> Tree {
@@ -38,23 +39,27 @@ pub(super) fn read(file: &[u8]) -> Tree {
 impl Tree {
     fn apply(&mut self, mut edit: Reader<'_>) {
         assert_eq!(edit.integer(), 0, "the keyspace");
+        let newest_segment = edit.option();
+        self.newest_segment = newest_segment.unwrap_or(self.newest_segment);
         if edit.u8() == 1 {
             edit.take(16);
         }
+        let _next_file_id = edit.option();
         let added: Vec<Table> = (0..edit.integer()).map(|_| read_table(&mut edit)).collect();
         let removed: Vec<(u64, u64)> =
             (0..edit.integer()).map(|_| (edit.integer(), edit.integer())).collect();
         self.tables.retain(|table| !removed.contains(&(table.level, table.id)));
         self.tables.extend(added);
-        let mut number = |now: &mut u64| *now = edit.option().unwrap_or(*now);
-        number(&mut self.flushed_through);
-        number(&mut self.oldest_segment);
-        number(&mut self.newest_segment);
+        self.flushed_through = edit.option().unwrap_or(self.flushed_through);
+        self.oldest_segment = edit.option().unwrap_or(self.oldest_segment);
         for _ in 0..edit.integer() {
             let id = edit.integer();
             self.segment_uids.insert(id, edit.take(16).to_vec());
         }
-        let _next_file_id = edit.option();
+        for _ in 0..edit.integer() {
+            let id = edit.integer();
+            self.segment_ends.insert(id, edit.integer());
+        }
         skip_properties(&mut edit);
         assert!(edit.0.is_empty());
     }

@@ -53,7 +53,9 @@ fn read_directory(disk: &SimDisk) -> State {
     assert_eq!(ids, (tree.oldest_segment..=tree.newest_segment).collect::<Vec<u64>>());
     for (id, bytes) in &segments {
         assert_eq!(tree.segment_uids[id], bytes[48..64], "the manifest knows it");
-        let writes = log::records(bytes, b"kv.wal\r\n").into_iter().flat_map(log::read_batch);
+        let end = tree.segment_ends.get(id).map_or(bytes.len(), |&end| end as usize);
+        let writes =
+            log::records(&bytes[..end], b"kv.wal\r\n").into_iter().flat_map(log::read_batch);
         versions.extend(writes.filter(|write| write.seqno > tree.flushed_through));
     }
     versions.sort_by_key(|version| version.seqno);
