@@ -26,6 +26,12 @@ impl ChecksumSeed {
         })
     }
 
+    /// The checksum of what `checksum` covers and of `bytes` behind it: for
+    /// what is read a piece at a time.
+    pub fn extend(checksum: u32, bytes: &[u8]) -> u32 {
+        crc32c::crc32c_append(checksum, bytes)
+    }
+
     /// The checksums of all beginnings of `bytes`, the shortest (one byte)
     /// first: for finding where something ends that does not say so.
     pub fn checksums_of_prefixes(self, offset: u64, bytes: &[u8]) -> impl Iterator<Item = u32> {
