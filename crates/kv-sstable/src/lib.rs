@@ -6,6 +6,7 @@
 //! * [`Table`] answers point lookups, tells by its filter what is certainly
 //!   absent, and checks itself.
 //! * [`TableCursor`] walks the entries in both directions.
+//! * [`TableScrub`] reads an open table from the device again, a slice at a time.
 //! * [`TableSalvage`] walks what can be proven of a damaged table.
 //! * [`BlockCache`] holds decompressed and read blocks for all open tables.
 //!
@@ -106,6 +107,7 @@ mod prefix;
 mod properties;
 mod readahead;
 mod salvage;
+mod scrub;
 mod table;
 mod verify;
 
@@ -116,5 +118,6 @@ pub use key_hash::KeyHash;
 pub use options::{Compression, TableOptions};
 pub use properties::{TableProperties, TableSummary};
 pub use salvage::{TableDamage, TableSalvage};
+pub use scrub::{DamagedPart, ScrubProgress, TableScrub};
 pub use table::{ExpectedTable, ReadMode, Table};
 pub use verify::VerifyReport;

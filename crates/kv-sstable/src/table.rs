@@ -53,6 +53,7 @@ pub struct Table {
     properties: TableProperties,
     summary: TableSummary,
     header: FileHeader,
+    pub(crate) footer: Footer,
 }
 
 impl Table {
@@ -91,7 +92,7 @@ impl Table {
         let summary =
             TableSummary::new(&properties, expected.file_bytes, header.file_uid, checksum);
         let file = TableFile::new(name.into(), header.seed(), index, opening.file, map, cache);
-        Ok(Arc::new(Table { file, filter, properties, summary, header }))
+        Ok(Arc::new(Table { file, filter, properties, summary, header, footer }))
     }
 
     /// The entry of `key`, whose hash is `hash`.

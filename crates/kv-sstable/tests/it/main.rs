@@ -10,5 +10,6 @@ mod hostile;
 mod large_values;
 mod model;
 mod reading;
+mod scrubbing;
 mod support;
 mod verifying;
