@@ -22,15 +22,19 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Starts the sync, flush and compaction threads.
+    /// Starts the sync, flush and compaction threads, and that of the scrub
+    /// where it is wanted.
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<Threads> {
         let mut handles = Vec::new();
         type Body = fn(&Shared);
-        let bodies: [(&str, Body); 3] = [
+        let mut bodies: Vec<(&str, Body)> = vec![
             ("kv-sync", Shared::run_sync_thread),
             ("kv-flush", Shared::run_flush_thread),
             ("kv-compact", Shared::run_compaction_thread),
         ];
+        if shared.options.scrub_bytes_per_second > 0 {
+            bodies.push(("kv-scrub", Shared::run_scrub_thread));
+        }
         for (name, body) in bodies {
             let shared = Arc::clone(shared);
             let handle = thread::Builder::new()

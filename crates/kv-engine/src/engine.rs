@@ -13,6 +13,7 @@ use crate::primitives::Mutex;
 use crate::range::KeyRange;
 use crate::report::RecoveryReport;
 use crate::scan::Scan;
+use crate::scrub::ScrubFinding;
 use crate::shared::Shared;
 use crate::snapshot::{Snapshot, UpdateView};
 use crate::stats::{LevelStats, Stats};
@@ -218,6 +219,25 @@ impl Engine {
     /// with [`Background::Manual`]; false if there was none.
     pub fn run_background_step(&self) -> Result<bool> {
         self.shared.background_step()
+    }
+
+    /// Reads the next 1 MiB of tables from the disk and checks it, at once and
+    /// whatever [`Options::scrub_bytes_per_second`] says; false if that was the
+    /// last of a pass over all tables, the next of which starts with the next
+    /// call.
+    ///
+    /// # Errors
+    /// `Io` if there is no file descriptor left; it may be called again.
+    /// Damage, and what cannot be read, is no error but a finding.
+    pub fn scrub_step(&self) -> Result<bool> {
+        self.shared.scrub_step()
+    }
+
+    /// The damaged parts of tables that scrubs have found since the open, in
+    /// the order they were found, 100 at most. Reads of what is not damaged go
+    /// on. A part stays listed even if it can be read again later.
+    pub fn scrub_findings(&self) -> Vec<ScrubFinding> {
+        self.shared.scrub.findings()
     }
 
     /// Syncs the log, stops the background and releases the directory. Later

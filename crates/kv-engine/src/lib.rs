@@ -64,6 +64,7 @@ mod replay;
 mod report;
 mod rewrite;
 mod scan;
+mod scrub;
 mod segment_reader;
 mod segments;
 mod shared;
@@ -95,5 +96,6 @@ pub use repair::{
 };
 pub use report::{CutTail, RecoveryReport, SegmentReport};
 pub use scan::Scan;
+pub use scrub::ScrubFinding;
 pub use snapshot::{Snapshot, UpdateView};
 pub use stats::{LevelStats, Stats};

@@ -40,6 +40,7 @@ use crate::primitives::{ArcSwap, Mutex};
 use crate::replay::{FoundSegments, Replayed, cut, find_segments, replay};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
+use crate::scrub::Scrub;
 use crate::segments::Segments;
 use crate::shared::Shared;
 use crate::signals::Signals;
@@ -346,6 +347,7 @@ fn assemble(parts: Parts) -> Shared {
         pool: parts.pool,
         signals: Signals::new(),
         poison: Poison::default(),
+        scrub: Scrub::new(),
         space: Space::new(&parts.options, started.is_reserved),
         closed: AtomicBool::new(false),
         is_log_marked: AtomicBool::new(false),

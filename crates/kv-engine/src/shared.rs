@@ -1,8 +1,9 @@
 //! What all threads of an engine share, and who may change it.
 //!
 //! Lock order, outermost first: writer role, sync role, manifest, busy set,
-//! view change, pending groups, segment state. Nothing else nests. No lock that
-//! a caller needs is held across a write of a background thread.
+//! view change, pending groups, segment state. Apart from these: the pass of
+//! the scrub, its findings. Nothing else nests. No lock that a caller needs is
+//! held across a write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::primitives::{ArcSwap, Mutex};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
+use crate::scrub::Scrub;
 use crate::segments::Segments;
 use crate::signals::Signals;
 use crate::space::Space;
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) signals: Signals,
     pub(crate) poison: Poison,
     pub(crate) space: Space,
+    pub(crate) scrub: Scrub,
     pub(crate) closed: AtomicBool,
     /// The log ends with the mark of a proper close.
     pub(crate) is_log_marked: AtomicBool,
@@ -180,6 +183,9 @@ impl Shared {
             expired_dropped: load(&counters.expired_dropped),
             disk_full_events: load(&counters.disk_full),
             compactions_postponed: load(&counters.compactions_postponed),
+            scrubbed_bytes: load(&counters.scrubbed_bytes),
+            scrub_passes: load(&counters.scrub_passes),
+            scrub_findings: self.scrub.finding_count(),
             disk_full: self.space.is_full(),
             compaction_debt_bytes: kv_compaction::debt_bytes(&view.version, &self.policy),
             gets,

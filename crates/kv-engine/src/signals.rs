@@ -74,6 +74,7 @@ pub(crate) struct Signals {
     sync: Token,
     flush: Token,
     compact: Token,
+    scrub: Token,
     progress: Mutex<u64>,
     progressed: Condvar,
 }
@@ -84,6 +85,7 @@ impl Signals {
             sync: Token::new(),
             flush: Token::new(),
             compact: Token::new(),
+            scrub: Token::new(),
             progress: Mutex::new(0),
             progressed: Condvar::new(),
         }
@@ -113,11 +115,17 @@ impl Signals {
         self.compact.wait(patience)
     }
 
+    /// Nobody calls the scrub thread: it waits for its time, or for the end.
+    pub(crate) fn wait_for_scrub(&self, patience: Option<Duration>) -> Wake {
+        self.scrub.wait(patience)
+    }
+
     /// Ends the loops of the background threads.
     pub(crate) fn close(&self) {
         self.sync.close();
         self.flush.close();
         self.compact.close();
+        self.scrub.close();
         self.announce_progress();
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Counters {
     pub(crate) expired_dropped: Counter,
     pub(crate) disk_full: Counter,
     pub(crate) compactions_postponed: Counter,
+    pub(crate) scrubbed_bytes: Counter,
+    pub(crate) scrub_passes: Counter,
     /// Read counters apart: readers and the writer run on different cores.
     pub(crate) gets: CachePadded<Counter>,
     pub(crate) tables_probed: CachePadded<Counter>,
@@ -95,6 +97,13 @@ pub struct Stats {
     pub disk_full_events: u64,
     /// Compactions that were put off because their output would not have fit.
     pub compactions_postponed: u64,
+    /// Bytes of tables that the scrub has read and checked.
+    pub scrubbed_bytes: u64,
+    /// Times it has come to the end of all tables.
+    pub scrub_passes: u64,
+    /// Damaged parts of tables it has found, 100 at most; which they are says
+    /// [`Engine::scrub_findings`](crate::Engine::scrub_findings).
+    pub scrub_findings: u64,
     /// Bytes that still have to be rewritten to bring the tree into shape.
     pub compaction_debt_bytes: u64,
     /// Point reads.

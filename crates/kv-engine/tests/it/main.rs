@@ -27,6 +27,7 @@ mod panics;
 mod read_modes;
 mod repair;
 mod sample_run;
+mod scrub;
 mod strays;
 mod support;
 mod written_once;

@@ -28,6 +28,9 @@ pub(crate) fn tiny() -> Options {
         compaction_sstable_threshold: 2,
         background: Background::Threads,
         block_cache_bytes: 1 << 16,
+        // One more thread that waits for time multiplies the orders, and the
+        // scrub meets no other thread.
+        scrub_bytes_per_second: 0,
         ..Options::default()
     }
 }
