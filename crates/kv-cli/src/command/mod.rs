@@ -55,5 +55,10 @@ fn options(dir: &Path) -> Options {
     // A write takes more room in memory than in the log, a small one four
     // times as much.
     let bytes = log_bytes.saturating_mul(4).clamp(LEAST_BYTES, MOST_BYTES);
-    Options { memtable_flush_size: FlushSize::Bytes(bytes), ..Options::default() }
+    // A command is over before a scrub has seen anything.
+    Options {
+        memtable_flush_size: FlushSize::Bytes(bytes),
+        scrub_bytes_per_second: 0,
+        ..Options::default()
+    }
 }
