@@ -8,7 +8,7 @@ use crate::bench::{self, BenchOptions};
 use crate::blackbox::{self, BlackboxOptions};
 use crate::ci;
 use crate::coverage::{self, CoverageOptions};
-use crate::crash::{self, CrashOptions, SoakOptions};
+use crate::crash::{self, CrashOptions, MapReaderOptions, SoakOptions};
 use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
 use crate::fuzz::{self, FuzzOptions};
@@ -40,6 +40,9 @@ enum Tool {
     Probe(ProbeOptions),
     /// Kill the real server, cut its power, starve it of space; nothing acknowledged may be lost
     Crash(CrashOptions),
+    /// What `crash map` runs and hurts: read every key of its database
+    #[command(hide = true)]
+    MapReader(MapReaderOptions),
     /// Everything that hurts the store for as long as asked for, with a page of results
     Soak(SoakOptions),
     /// Run the fuzz targets, on a stable compiler
@@ -70,6 +73,7 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
         Tool::Crash(options) => crash::run(&options),
+        Tool::MapReader(options) => crash::map_reader(&options),
         Tool::Soak(options) => crash::soak(&options),
         Tool::Fuzz(options) => fuzz::run(&options),
         Tool::Coverage(options) => coverage::run(&options),

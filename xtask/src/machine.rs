@@ -88,7 +88,7 @@ impl MachineLoad {
     }
 
     /// True if next to nothing else ran during the last minute.
-    fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         let last_minute = self.load_average.split(' ').next();
         last_minute.and_then(|load| load.parse::<f64>().ok()).is_some_and(|load| load < QUIET_LOAD)
     }

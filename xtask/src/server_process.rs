@@ -104,10 +104,14 @@ impl Server {
     }
 
     /// SIGKILL: no destructor, no last sync.
-    pub(crate) fn kill(mut self) -> Outcome {
+    pub(crate) fn kill(self) -> Outcome {
+        self.kill_for_status().map(drop)
+    }
+
+    /// The same; says how it ended, which it may have done before.
+    pub(crate) fn kill_for_status(mut self) -> Outcome<ExitStatus> {
         self.child.kill().context("cannot kill the server")?;
-        self.child.wait().context("cannot wait for the server")?;
-        Ok(())
+        self.child.wait().context("cannot wait for the server")
     }
 
     /// Asks it to stop in order and waits for its end.

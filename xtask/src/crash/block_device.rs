@@ -1,12 +1,12 @@
-//! A block device that writes down every write and flush it is given:
-//! qemu-storage-daemon with a write log, exported as a file through FUSE, with
-//! a loop device on it.
+//! Block devices with a will of their own: nodes of qemu-storage-daemon,
+//! exported as a file through FUSE, with a loop device on it. One writes down
+//! every write and flush it is given, another has a sector that cannot be read.
 #![allow(clippy::disallowed_methods, reason = "a tool drives a daemon and its files")]
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -29,34 +29,33 @@ pub(crate) const MARK: &[u8; 8] = b"KV-MARK!";
 const READY_POLL: Duration = Duration::from_millis(5);
 const READY_POLLS: u32 = 2000;
 
-/// The device, its log and its daemon, which ends with this guard.
-pub(crate) struct LoggedDevice {
+/// A device and its daemon, which ends with this guard.
+pub(crate) struct ExportedDevice {
     // Dropped before the daemon that serves it.
     device: Option<LoopDevice>,
     daemon: Child,
     export: PathBuf,
+}
+
+/// A device that logs what it is told.
+pub(crate) struct LoggedDevice {
+    device: ExportedDevice,
     marks: File,
 }
 
-impl LoggedDevice {
-    /// A device that begins as `start`, in `directory`; its log becomes `log`.
-    pub(crate) fn new(directory: &Path, start: &Path, log: &Path) -> Outcome<LoggedDevice> {
-        let [base, export] = ["base.img", "export.img"].map(|name| directory.join(name));
-        fs::copy(start, &base).context(base.display())?;
-        let file = OpenOptions::new().write(true).open(&base).context(base.display())?;
-        file.set_len(DEVICE_BYTES).context(base.display())?;
-        sparse_file(log, LOG_BYTES)?;
+impl ExportedDevice {
+    /// The node called `top` of the nodes that are described, the lowest first.
+    fn new(directory: &Path, nodes: &[String], top: &str) -> Outcome<ExportedDevice> {
+        let export = directory.join("export.img");
         sparse_file(&export, 0)?;
-        let node = |name: &str, file: &Path| {
-            format!("driver=file,node-name={name},filename={}", file.display())
-        };
-        let daemon = Command::new("qemu-storage-daemon")
-            .args(["--blockdev", &node("base", &base), "--blockdev", &node("log", log)])
-            .arg("--blockdev")
-            .arg("driver=blklogwrites,node-name=logged,file=base,log=log,log-sector-size=512")
+        let mut command = shell::command(shell::QEMU.name);
+        for node in nodes {
+            command.args(["--blockdev", node]);
+        }
+        let daemon = command
             .arg("--export")
             .arg(format!(
-                "type=fuse,id=export,node-name=logged,mountpoint={},writable=on,growable=off",
+                "type=fuse,id=export,node-name={top},mountpoint={},writable=on,growable=off",
                 export.display()
             ))
             .stdin(Stdio::null())
@@ -64,28 +63,29 @@ impl LoggedDevice {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start qemu-storage-daemon")?;
-        let marks = File::open(&export).context(export.display())?;
-        let mut logged = LoggedDevice { device: None, daemon, export, marks };
-        logged.wait_until_exported()?;
-        logged.device = Some(LoopDevice::attach(&logged.export)?);
-        // Not synced: a mark must not make anything durable that was not.
-        logged.marks =
-            OpenOptions::new().write(true).open(&logged.export).context(logged.export.display())?;
-        Ok(logged)
+        let mut exported = ExportedDevice { device: None, daemon, export };
+        exported.wait_until_exported()?;
+        exported.device = Some(LoopDevice::attach(&exported.export)?);
+        Ok(exported)
+    }
+
+    /// The disk in the file `image`, of which one sector of 512 bytes cannot
+    /// be read.
+    pub(crate) fn with_bad_sector(
+        directory: &Path,
+        image: &Path,
+        sector: u64,
+    ) -> Outcome<ExportedDevice> {
+        let bad = format!(
+            "driver=blkdebug,node-name=bad,image=base,inject-error.0.event=none,\
+             inject-error.0.iotype=read,inject-error.0.errno=5,inject-error.0.sector={sector}"
+        );
+        ExportedDevice::new(directory, &[file_node("base", image), bad], "bad")
     }
 
     /// The block device to mount.
     pub(crate) fn path(&self) -> &Path {
         self.device.as_ref().map_or(&self.export, |device| &device.path)
-    }
-
-    /// Puts a mark into the log: every reply counted before `moment` came
-    /// before all writes that follow it there.
-    pub(crate) fn mark(&self, moment: u64) -> Outcome {
-        let mut sector = [0; 512];
-        sector[..8].copy_from_slice(MARK);
-        sector[8..16].copy_from_slice(&moment.to_le_bytes());
-        self.marks.write_all_at(&sector, MARK_OFFSET).context("cannot mark the block log")
     }
 
     fn wait_until_exported(&mut self) -> Outcome {
@@ -104,7 +104,44 @@ impl LoggedDevice {
     }
 }
 
-impl Drop for LoggedDevice {
+impl LoggedDevice {
+    /// A device that begins as `start`, in `directory`; its log becomes `log`.
+    pub(crate) fn new(directory: &Path, start: &Path, log: &Path) -> Outcome<LoggedDevice> {
+        let base = directory.join("base.img");
+        fs::copy(start, &base).context(base.display())?;
+        let file = OpenOptions::new().write(true).open(&base).context(base.display())?;
+        file.set_len(DEVICE_BYTES).context(base.display())?;
+        sparse_file(log, LOG_BYTES)?;
+        let logged = "driver=blklogwrites,node-name=logged,file=base,log=log,log-sector-size=512";
+        let nodes = [file_node("base", &base), file_node("log", log), logged.into()];
+        let device = ExportedDevice::new(directory, &nodes, "logged")?;
+        // Not synced: a mark must not make anything durable that was not.
+        let marks = OpenOptions::new().write(true).open(&device.export);
+        let marks = marks.context(device.export.display())?;
+        Ok(LoggedDevice { device, marks })
+    }
+
+    /// The block device to mount.
+    pub(crate) fn path(&self) -> &Path {
+        self.device.path()
+    }
+
+    /// Puts a mark into the log: every reply counted before `moment` came
+    /// before all writes that follow it there.
+    pub(crate) fn mark(&self, moment: u64) -> Outcome {
+        let mut sector = [0; 512];
+        sector[..8].copy_from_slice(MARK);
+        sector[8..16].copy_from_slice(&moment.to_le_bytes());
+        self.marks.write_all_at(&sector, MARK_OFFSET).context("cannot mark the block log")
+    }
+}
+
+/// The description of a node that is a file.
+fn file_node(name: &str, file: &Path) -> String {
+    format!("driver=file,node-name={name},filename={}", file.display())
+}
+
+impl Drop for ExportedDevice {
     fn drop(&mut self) {
         self.device = None;
         // Asked to end it writes its log out; it is our child, so the id is

@@ -43,7 +43,7 @@ const REPLIES_AFTER: u64 = 200;
 pub(crate) fn run(setting: &Setting, kind: &'static str, cycles: u64) -> Outcome<Report> {
     conduct(&format!("enospc {kind}"), setting, |scratch, rig| {
         while rig.cycles < cycles {
-            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles);
+            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles)?;
             let outcome = cycle(kind, scratch, &mut fresh);
             rig.take_over(fresh);
             outcome?;
@@ -76,8 +76,8 @@ fn cycle(kind: &str, scratch: &Scratch, rig: &mut Rig) -> Outcome {
     if let Some(text) = end.errors.iter().find(|text| !is_no_space(text)) {
         return Err(Failure::check(format!("a full disk was answered by {text:?}")));
     }
-    rig.advance()?;
-    rig.peek(&server).map_err(|failure| under("a full disk", failure))?;
+    rig.observe(&server).map_err(|failure| under("a full disk", failure))?;
+    rig.advance().map_err(|failure| under("a full disk", failure))?;
     fillers.require_all(&server)?;
     fillers.delete_some(&mut server.connect()?)?;
 

@@ -5,10 +5,10 @@
 //! | file | what |
 //! |---|---|
 //! | `writer`, `request`, `value`, `load` | clients that write, and what they are told |
-//! | `worlds`, `linear`, `oracle` | what the server must hold therefore |
-//! | `shell`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
+//! | `worlds`, `linear`, `oracle`, `oracle_log` | what the server must hold therefore |
+//! | `shell`, `tracer`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
-//! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script` | the experiments |
+//! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script`, `map` with `map_reader` | the experiments |
 
 mod blk;
 mod block_device;
@@ -17,7 +17,10 @@ mod enospc;
 mod kill;
 mod linear;
 mod load;
+mod map;
+mod map_reader;
 mod oracle;
+mod oracle_log;
 mod power_cut;
 mod random;
 mod report;
@@ -30,12 +33,14 @@ mod shut;
 mod soak;
 mod syscalls;
 mod thin;
+mod tracer;
 mod value;
 mod worlds;
 mod writer;
 
 use clap::{Args, ValueEnum};
 
+pub(crate) use self::map_reader::{MapReaderOptions, run as map_reader};
 pub(crate) use self::soak::{SoakOptions, run as soak};
 
 use self::report::Report;
@@ -43,6 +48,7 @@ use self::rig::Setting;
 use self::shell::Program;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::machine::MachineLoad;
 use crate::server_build::ServerChoice;
 
 /// Options of `cargo xtask crash`.
@@ -57,6 +63,9 @@ pub(crate) struct CrashOptions {
     /// Repeat the choices of an earlier run [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Keep the scratch directories, also where nothing was found
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     server: ServerChoice,
 }
@@ -76,6 +85,8 @@ enum Experiment {
     Blk,
     /// The N-th system call of a kind fails
     Syscalls,
+    /// A mapped table that is cut short or cannot be read
+    Map,
     /// All of them
     All,
 }
@@ -83,8 +94,12 @@ enum Experiment {
 /// Runs the experiments and shows the table; fails if any found a violation.
 pub(crate) fn run(options: &CrashOptions) -> Outcome {
     let seed = options.seed.unwrap_or_else(seed_of_now);
-    let setting =
-        Setting { binary: options.server.binary()?, seed, interrupt: Interrupt::install()? };
+    let setting = Setting {
+        binary: options.server.binary()?,
+        seed,
+        interrupt: Interrupt::install()?,
+        keep: options.keep,
+    };
     println!("seed {seed}");
     let chosen =
         |experiment| options.experiment == experiment || options.experiment == Experiment::All;
@@ -95,12 +110,17 @@ pub(crate) fn run(options: &CrashOptions) -> Outcome {
             Some(obstacle) => println!("NOTICE: {} is skipped: {obstacle}", plan.name),
             None => {
                 let cycles = options.cycles.unwrap_or(plan.cycles);
-                reports.push((plan.run)(&setting, cycles)?);
+                let report = (plan.run)(&setting, cycles)?;
+                println!("{} {:.1} s", report.name, report.seconds);
+                reports.push(report);
             }
         }
     }
     conclude(&reports)
 }
+
+/// A soak in which every system call can be made to fail once.
+const LONG_SOAK_MINUTES: u64 = 30;
 
 /// One line of what a push runs.
 struct Plan {
@@ -113,7 +133,7 @@ struct Plan {
     run: fn(&Setting, u64) -> Outcome<Report>,
 }
 
-const PLANS: [Plan; 10] = [
+const PLANS: [Plan; 11] = [
     Plan {
         experiment: Experiment::Kill,
         name: "kill",
@@ -194,12 +214,22 @@ const PLANS: [Plan; 10] = [
         programs: &[shell::STRACE],
         run: syscalls::run,
     },
+    Plan {
+        experiment: Experiment::Map,
+        name: "map",
+        cycles: 10,
+        needs_root: true,
+        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU, shell::DEBUGFS],
+        run: map::run,
+    },
 ];
 
 impl Plan {
-    /// Cycles of one round of a soak: every system call, the rest as a push.
-    fn soak_cycles(&self) -> u64 {
-        if self.experiment == Experiment::Syscalls { u64::MAX } else { self.cycles }
+    /// Cycles of one round of a soak: every system call if there is time for
+    /// that, the rest as a push.
+    fn soak_cycles(&self, minutes: u64) -> u64 {
+        let is_long = minutes >= LONG_SOAK_MINUTES;
+        if is_long && self.experiment == Experiment::Syscalls { u64::MAX } else { self.cycles }
     }
 
     /// Why this machine cannot run it.
@@ -217,8 +247,9 @@ impl Plan {
 
 fn conclude(reports: &[Report]) -> Outcome {
     println!("\n{}", report::table(reports));
-    let violations: Vec<&str> =
-        reports.iter().filter_map(|report| report.violation.as_deref()).collect();
+    println!("load {}", MachineLoad::read().load_average);
+    let violations: Vec<String> =
+        reports.iter().filter_map(|report| Some(report.violation.as_ref()?.to_string())).collect();
     match violations.as_slice() {
         [] => Ok(()),
         found => Err(Failure::check(format!("violations:\n{}", found.join("\n")))),

@@ -1,15 +1,15 @@
 //! What the server must hold, over all its lives: the worlds of each client's
 //! own keys, and the histories of the shared ones.
 //!
-//! The log of requests and replies is kept in this process, which outlives
-//! every server and touches no file system under test; it is written out
-//! where something is wrong.
+//! The requests and replies of the present life are kept in this process,
+//! which outlives every server; those of all lives are in the file that
+//! `oracle_log` writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::linear::{Action, NEVER, Operation, State, possible_ends};
-use super::request::{Answer, Event, Verb};
+use super::request::{Answer, Event, Request, Verb};
 use super::value::state_of;
 use super::worlds::{World, Worlds};
 use super::writer::Writer;
@@ -27,6 +27,26 @@ pub(crate) struct Oracle {
     /// The requests since the last restart, for the report of a violation.
     log: Vec<Event>,
     pub(crate) counts: Counts,
+}
+
+/// What an oracle says of a server that answered all its questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// It holds what it may hold.
+    Holds,
+    /// Something that was acknowledged is missing or damaged; in words.
+    Lost(String),
+}
+
+impl Verdict {
+    /// A loss as a failure.
+    pub(crate) fn into_outcome(self) -> Outcome {
+        match self {
+            Verdict::Holds => Ok(()),
+            Verdict::Lost(sentence) => Err(Failure::check(sentence)),
+        }
+    }
 }
 
 /// How much was checked.
@@ -68,10 +88,16 @@ impl Oracle {
     pub(crate) fn advance_log(&mut self, log: Vec<Event>) -> Outcome {
         self.log = log;
         self.log.sort_by_key(|event| event.invoked);
-        let done = self.log.iter().filter(|event| event.is_acknowledged()).count();
+        let is_counted = |event: &&Event| event.is_acknowledged() && event.client < self.own.len();
+        let done = self.log.iter().filter(is_counted).count();
         self.counts.acknowledged += done as u64;
         for (index, worlds) in self.own.iter_mut().enumerate() {
-            let events = self.log.iter().filter(|event| event.client == index);
+            // Its requests, and reads of its keys by those who only observe.
+            let observes = |event: &&Event| {
+                event.request.keys.iter().all(|key| Writer::owns(index, key))
+                    && event.request.verb == Verb::Get
+            };
+            let events = self.log.iter().filter(|event| event.client == index || observes(event));
             worlds.advance(events, |key| Writer::owns(index, key)).map_err(Failure::check)?;
         }
         for (key, states) in &mut self.shared {
@@ -88,19 +114,37 @@ impl Oracle {
         Ok(())
     }
 
-    /// Reads every key and fails unless it holds what may be there.
-    pub(crate) fn confirm(&mut self, client: &mut Client) -> Outcome {
-        let found = self.read_back(client)?;
+    /// Reads every key and says whether it holds what may be there. Fails
+    /// where the server does not let itself be read.
+    pub(crate) fn judge(&mut self, client: &mut Client) -> Outcome<Verdict> {
+        let found = match self.read_back(client)? {
+            Ok(found) => found,
+            Err(sentence) => return Ok(Verdict::Lost(sentence)),
+        };
         self.counts.keys_read += found.len() as u64;
-        self.confirm_found(&found).map_err(Failure::check)
+        Ok(match self.confirm_found(&found) {
+            Ok(()) => Verdict::Holds,
+            Err(sentence) => Verdict::Lost(sentence),
+        })
     }
 
-    /// As [`confirm`](Oracle::confirm), without taking it for the last word.
-    pub(crate) fn peek(&mut self, client: &mut Client) -> Outcome {
-        let before = (self.own.clone(), self.shared.clone());
-        let outcome = self.confirm(client);
-        (self.own, self.shared) = before;
-        outcome
+    /// Reads every key at a moment: one event each, of the client `observer`.
+    pub(crate) fn observe(
+        &mut self,
+        client: &mut Client,
+        observer: usize,
+        moment: u64,
+    ) -> Outcome<Vec<Event>> {
+        let found = self.read_back(client)?.map_err(Failure::check)?;
+        self.counts.keys_read += found.len() as u64;
+        let events = found.into_iter().map(|(key, seen)| Event {
+            client: observer,
+            request: Request { verb: Verb::Get, keys: vec![key], number: 0 },
+            invoked: moment,
+            answered: moment + 1,
+            answer: Answer::Done(vec![Action::Read(seen)]),
+        });
+        Ok(events.collect())
     }
 
     fn confirm_found(&mut self, found: &World) -> Result<(), String> {
@@ -119,7 +163,9 @@ impl Oracle {
         Ok(())
     }
 
-    fn read_back(&self, client: &mut Client) -> Outcome<World> {
+    /// What every key holds, or a sentence on one that holds what was never
+    /// written.
+    fn read_back(&self, client: &mut Client) -> Outcome<Result<World, String>> {
         let mut found = World::new();
         for keys in self.keys.chunks(KEYS_PER_REQUEST) {
             let mut parts: Vec<&[u8]> = vec![b"MGET"];
@@ -132,12 +178,18 @@ impl Oracle {
                 let state = match item {
                     Reply::Bulk(bytes) => state_of(key, Some(&bytes)),
                     Reply::Nil => Ok(None),
-                    other => Err(format!("MGET answered {other:?} for {key}")),
+                    other => {
+                        let sentence = format!("MGET answered {other:?} for {key}");
+                        return Err(Failure::check(sentence));
+                    }
                 };
-                found.insert(key.clone(), state.map_err(Failure::check)?);
+                match state {
+                    Ok(state) => found.insert(key.clone(), state),
+                    Err(sentence) => return Ok(Err(sentence)),
+                };
             }
         }
-        Ok(found)
+        Ok(Ok(found))
     }
 
     /// The requests and replies of the last life, one a line.

@@ -1,6 +1,7 @@
 //! What an experiment found: one row of the table at the end.
 #![allow(clippy::disallowed_methods, reason = "a tool measures real time")]
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,8 +21,23 @@ pub(crate) struct Report {
     pub(crate) keys_read: u64,
     pub(crate) histories: u64,
     pub(crate) seconds: f64,
-    /// What went wrong and where the evidence is.
-    pub(crate) violation: Option<String>,
+    /// What it did and met, in figures.
+    pub(crate) remarks: Vec<String>,
+    pub(crate) violation: Option<Violation>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    /// Experiment, cycle, seed and a sentence.
+    pub(crate) what: String,
+    evidence: PathBuf,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}\n  evidence: {}", self.what, self.evidence.display())
+    }
 }
 
 impl Report {
@@ -32,6 +48,7 @@ impl Report {
         self.keys_read += other.keys_read;
         self.histories += other.histories;
         self.seconds += other.seconds;
+        self.remarks.extend(other.remarks);
         self.violation = self.violation.take().or(other.violation);
     }
 }
@@ -47,15 +64,23 @@ pub(crate) fn conduct(
     let started = Instant::now();
     let scratch = Scratch::new()?;
     let label = name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
-    let mut rig = Rig::new(setting, scratch.path(), label);
+    let mut rig = Rig::new(setting, scratch.path(), label)?;
     let outcome = experiment(&scratch, &mut rig);
     let violation = match outcome {
-        Ok(()) => None,
+        Ok(()) => {
+            if setting.keep {
+                let kept = scratch.keep(&name.replace(' ', "-"), setting.seed)?;
+                println!("{name}: kept in {}", kept.display());
+            }
+            None
+        }
         Err(failure) if failure.exit_code == EXIT_INTERRUPTED => return Err(failure),
         Err(failure) => {
             rig.write_evidence(scratch.path(), &failure.message)?;
-            let kept = scratch.keep(&name.replace(' ', "-"), setting.seed)?;
-            Some(describe(name, rig.cycles, setting.seed, &failure.message, kept))
+            let evidence = scratch.keep(&name.replace(' ', "-"), setting.seed)?;
+            let (cycle, seed) = (rig.cycles + 1, setting.seed);
+            let what = format!("{name}, cycle {cycle}, seed {seed}: {}", failure.message);
+            Some(Violation { what, evidence })
         }
     };
     let counts = rig.oracle.counts;
@@ -66,13 +91,9 @@ pub(crate) fn conduct(
         keys_read: counts.keys_read,
         histories: counts.histories,
         seconds: started.elapsed().as_secs_f64(),
+        remarks: std::mem::take(&mut rig.remarks),
         violation,
     })
-}
-
-fn describe(name: &str, cycles: u64, seed: u64, message: &str, evidence: PathBuf) -> String {
-    let place = evidence.display();
-    format!("{name}, cycle {}, seed {seed}: {message}\n  evidence: {place}", cycles + 1)
 }
 
 /// The rows as a table.
@@ -82,11 +103,12 @@ pub(crate) fn table(reports: &[Report]) -> String {
     table.set_header([
         "experiment",
         "cycles",
-        "acknowledged",
+        "acknowledged and checked",
         "keys read",
         "histories",
         "violations",
         "seconds",
+        "remarks",
     ]);
     for report in reports {
         table.add_row([
@@ -97,6 +119,7 @@ pub(crate) fn table(reports: &[Report]) -> String {
             report.histories.to_string(),
             u64::from(report.violation.is_some()).to_string(),
             format!("{:.1}", report.seconds),
+            report.remarks.join("; "),
         ]);
     }
     table.trim_fmt()

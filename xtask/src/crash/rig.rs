@@ -5,13 +5,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::load::{self, LoadEnd, Moment};
-use super::oracle::Oracle;
+use super::load::{Load, LoadEnd, Moment};
+use super::oracle::{Oracle, Verdict};
+use super::oracle_log::OracleLog;
 use super::random::Random;
 use super::request::Event;
 use super::writer::Writer;
@@ -31,6 +32,8 @@ pub(crate) struct Setting {
     pub(crate) binary: PathBuf,
     pub(crate) seed: u64,
     pub(crate) interrupt: Interrupt,
+    /// Keep the scratch directories also where nothing was found.
+    pub(crate) keep: bool,
 }
 
 /// A database under test.
@@ -38,6 +41,7 @@ pub(crate) struct Rig {
     pub(crate) setting: Setting,
     pub(crate) random: Random,
     pub(crate) oracle: Oracle,
+    log: Arc<OracleLog>,
     writers: Vec<Writer>,
     clock: Arc<AtomicU64>,
     config: PathBuf,
@@ -45,6 +49,8 @@ pub(crate) struct Rig {
     options: String,
     /// Cycles that are over, each checked.
     pub(crate) cycles: u64,
+    /// What is worth a word in the table.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Which promises the options may weaken.
@@ -59,20 +65,25 @@ pub(crate) enum Durabilities {
 }
 
 impl Rig {
-    /// `directory` takes the configuration; it outlives the data.
-    pub(crate) fn new(setting: &Setting, directory: &Path, label: u64) -> Rig {
+    /// `directory` takes the configuration and the oracle's log; it outlives
+    /// the data and is on none of the disks under test.
+    pub(crate) fn new(setting: &Setting, directory: &Path, label: u64) -> Outcome<Rig> {
+        let log = Arc::new(OracleLog::open(directory)?);
+        log.note(&format!("a new database, seed {}", setting.seed))?;
         let random = Random::new(setting.seed).fork(label);
         let writers = (0..CLIENTS).map(|index| Writer::new(index, CLIENTS, &random)).collect();
-        Rig {
+        Ok(Rig {
             setting: setting.clone(),
             oracle: Oracle::new(CLIENTS),
+            log,
             writers,
             clock: Arc::new(AtomicU64::new(1)),
             config: directory.join("config.json"),
             options: String::new(),
             cycles: 0,
+            remarks: Vec::new(),
             random,
-        }
+        })
     }
 
     /// Starts a server on the data with newly drawn options.
@@ -109,6 +120,7 @@ impl Rig {
     ) -> Outcome<ServerPlan> {
         fs::write(&self.config, options.to_string()).context(self.config.display())?;
         self.options = format!("durability {durability}, {options}");
+        self.log.note(&format!("a server with {}", self.options))?;
         Ok(ServerPlan {
             binary: self.setting.binary.clone(),
             config: self.config.clone(),
@@ -126,7 +138,8 @@ impl Rig {
     /// A moment up to `replies` replies from now, and a little more.
     pub(crate) fn draw_moment(&mut self, replies: u64) -> Moment {
         let delay = Duration::from_micros(self.random.below(MAX_DELAY_US));
-        Moment { replies: 1 + self.random.below(replies), delay, replies_after: 0 }
+        let replies = 1 + self.random.below(replies);
+        Moment { replies, at_latest: None, delay, replies_after: 0 }
     }
 
     /// Loads the server and calls `event` at the moment.
@@ -136,8 +149,12 @@ impl Rig {
         moment: Moment,
         event: impl FnOnce() -> Outcome,
     ) -> Outcome<LoadEnd> {
-        let interrupt = &self.setting.interrupt;
-        load::run(port, &mut self.writers, &self.clock, moment, interrupt, event)
+        let Rig { writers, clock, log, setting, .. } = self;
+        let load = Load { port, writers, clock, log, interrupt: &setting.interrupt };
+        load.run(moment, || {
+            event()?;
+            log.note("what was to happen has happened")
+        })
     }
 
     /// The shared clock, for whoever has to order an event among the requests.
@@ -145,11 +162,18 @@ impl Rig {
         Arc::clone(&self.clock)
     }
 
+    /// The log, for whoever asks the server without a load.
+    pub(crate) fn share_log(&self) -> Arc<OracleLog> {
+        Arc::clone(&self.log)
+    }
+
     /// Takes replies after `moment` for not given.
-    pub(crate) fn forget_after(&mut self, moment: u64) {
+    pub(crate) fn forget_after(&mut self, moment: u64) -> Outcome {
+        self.log.note(&format!("replies after moment {moment} promise nothing"))?;
         for writer in &mut self.writers {
             writer.events.iter_mut().for_each(|event| event.forget_after(moment));
         }
+        Ok(())
     }
 
     /// The requests of the present life, handed out.
@@ -166,27 +190,41 @@ impl Rig {
 
     /// Holds `server` against another oracle, whose figures and log become
     /// those of this rig.
-    pub(crate) fn confirm_by(&mut self, mut oracle: Oracle, server: &Server) -> Outcome {
-        let outcome = oracle.confirm(&mut server.connect()?);
+    pub(crate) fn judge_by(&mut self, mut oracle: Oracle, server: &Server) -> Outcome<Verdict> {
+        let verdict = oracle.judge(&mut server.connect()?);
         oracle.counts.add(self.oracle.counts);
         self.oracle = oracle;
-        outcome
+        verdict
     }
 
     /// The life of the server is over: its requests become history.
     pub(crate) fn advance(&mut self) -> Outcome {
+        self.log.note("the end of this life")?;
         self.oracle.advance(&mut self.writers)
     }
 
     /// Reads everything back from a server and fails unless it is right.
     pub(crate) fn confirm(&mut self, server: &Server) -> Outcome {
-        self.oracle.confirm(&mut server.connect()?)
+        self.judge(server)?.into_outcome()
     }
 
-    /// As [`confirm`](Rig::confirm), but of a server that may hold something
-    /// else after a restart: what is unclear stays unclear.
-    pub(crate) fn peek(&mut self, server: &Server) -> Outcome {
-        self.oracle.peek(&mut server.connect()?)
+    /// As [`confirm`](Rig::confirm), for those who hope for a loss.
+    pub(crate) fn judge(&mut self, server: &Server) -> Outcome<Verdict> {
+        self.oracle.judge(&mut server.connect()?)
+    }
+
+    /// Reads every key of a server whose life is not over: these reads are
+    /// part of its history, and [`advance`](Rig::advance) judges them.
+    pub(crate) fn observe(&mut self, server: &Server) -> Outcome {
+        let moment = self.clock.fetch_add(2, Ordering::SeqCst);
+        let events = self.oracle.observe(&mut server.connect()?, CLIENTS, moment)?;
+        self.log.issued(&events)?;
+        for event in &events {
+            self.log.answered(event)?;
+        }
+        // Whoever takes the events orders them by their moments.
+        self.writers[0].events.extend(events);
+        Ok(())
     }
 
     /// Takes over the figures and the last log of another database.

@@ -9,13 +9,15 @@ use std::process;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::shell;
+use super::{oracle_log, shell};
 use crate::failure::{Context, Failure, Outcome};
 
 /// Scratch directories are called this, the process id and random letters.
 const PREFIX: &str = "kv-crash-";
 /// What is kept after a violation is called this and the process id.
 const EVIDENCE_PREFIX: &str = "kv-evidence-";
+/// What an aborted run left is called this and what it was called.
+const ABORTED_PREFIX: &str = "kv-evidence-aborted-";
 
 /// A scratch directory, removed with this guard.
 pub(crate) struct Scratch {
@@ -184,8 +186,10 @@ fn clear_leftovers() {
     }
 }
 
-/// Ends what still runs on a leftover directory, unmounts it and removes it.
-/// Whatever fails here only leaves a directory behind.
+/// Ends what still runs on a leftover directory and unmounts it. Where the
+/// oracle's log is, it is kept with the data: whoever killed that run may want
+/// to know what was promised. Whatever fails here only leaves a directory
+/// behind.
 fn clear(directory: &Path) {
     end_processes_of(directory);
     for point in mounts_below(directory).into_iter().rev() {
@@ -198,6 +202,12 @@ fn clear(directory: &Path) {
         {
             drop(LoopDevice { path: device.into() });
         }
+    }
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let kept = directory.with_file_name(name.replacen(PREFIX, ABORTED_PREFIX, 1));
+    if directory.join(oracle_log::FILE_NAME).exists() && fs::rename(directory, &kept).is_ok() {
+        println!("NOTICE: an earlier run was killed; what it did is in {}", kept.display());
+        return;
     }
     let _ = fs::remove_dir_all(directory);
 }

@@ -4,7 +4,9 @@
 use std::io;
 
 use super::linear::NEVER;
+use super::oracle_log::OracleLog;
 use super::request::{Answer, Event, Request, Verb};
+use crate::failure::{Failure, Outcome};
 use crate::resp::{Client, Reply};
 
 /// One line.
@@ -44,10 +46,12 @@ pub(crate) struct Transcript {
 
 /// Plays the script until its end or until the server goes away; then asks it
 /// to stop.
-pub(crate) fn play(port: u16) -> io::Result<Transcript> {
+pub(crate) fn play(port: u16, log: &OracleLog) -> Outcome<Transcript> {
     let mut transcript = Transcript::default();
     // A server that goes away in the middle is what is tested.
-    let _ = Client::connect(port).and_then(|mut client| transcript.play(&mut client));
+    if let Ok(mut client) = Client::connect(port) {
+        transcript.play(&mut client, log)?;
+    }
     match transcript.events.last() {
         Some(Event { answer: Answer::None, .. }) => {}
         // The reply is the closed connection.
@@ -57,15 +61,21 @@ pub(crate) fn play(port: u16) -> io::Result<Transcript> {
 }
 
 impl Transcript {
-    fn play(&mut self, client: &mut Client) -> io::Result<()> {
+    fn play(&mut self, client: &mut Client, log: &OracleLog) -> Outcome {
         for (number, line) in LINES.into_iter().enumerate() {
             match line {
-                Line::Write(verb, keys) => self.ask(client, verb, keys, number)?,
-                Line::Maintain(command) => {
-                    if let Reply::Error(text) = client.call(&[command.as_bytes()])? {
-                        self.errors.push(text);
+                Line::Write(verb, keys) => {
+                    let reply = self.ask(client, log, verb, keys, number)?;
+                    match self.take(reply, number, log)? {
+                        true => {}
+                        false => return Ok(()),
                     }
                 }
+                Line::Maintain(command) => match client.call(&[command.as_bytes()]) {
+                    Ok(Reply::Error(text)) => self.errors.push(text),
+                    Ok(_) => {}
+                    Err(_) => return Ok(()),
+                },
             }
         }
         Ok(())
@@ -74,30 +84,49 @@ impl Transcript {
     fn ask(
         &mut self,
         client: &mut Client,
+        log: &OracleLog,
         verb: Verb,
         keys: &[u64],
         number: usize,
-    ) -> io::Result<()> {
+    ) -> Outcome<io::Result<Answer>> {
         let keys = keys.iter().map(|key| format!("c0:r:{key}")).collect();
         let request = Request { verb, keys, number: number as i64 + 1 };
-        let moment = number as u64 * 2;
         request.queue(client);
-        self.events.push(Event {
+        let event = Event {
             client: 0,
-            request: request.clone(),
-            invoked: moment,
+            request,
+            invoked: moment_of(number),
             answered: NEVER,
             answer: Answer::None,
-        });
-        client.send()?;
-        let answer = request.receive(client)?;
+        };
+        log.issued(std::slice::from_ref(&event))?;
+        let reply = client.send().and_then(|()| event.request.receive(client));
+        self.events.push(event);
+        Ok(reply)
+    }
+
+    /// Enters the reply to the last request; false if the server went away.
+    fn take(&mut self, reply: io::Result<Answer>, number: usize, log: &OracleLog) -> Outcome<bool> {
+        let answer = match reply {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(Failure::check(format!("a reply makes no sense: {error}")));
+            }
+            Err(_) => return Ok(false),
+        };
         if let Answer::Refused(text) | Answer::Unclear(text) = &answer {
             self.errors.push(text.clone());
         }
         if let Some(event) = self.events.last_mut() {
             event.answer = answer;
-            event.answered = moment + 1;
+            event.answered = moment_of(number) + 1;
+            log.answered(event)?;
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Lines follow each other, each with a moment for its reply.
+fn moment_of(line: usize) -> u64 {
+    line as u64 * 2
 }

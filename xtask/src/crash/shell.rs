@@ -1,6 +1,7 @@
 //! Programs of the operating system that the rigs need.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crate::failure::{Context, Failure, Outcome};
@@ -16,6 +17,7 @@ pub(crate) const MKFS_EXT4: Program = Program { name: "mkfs.ext4", package: "e2f
 pub(crate) const MKFS_XFS: Program = Program { name: "mkfs.xfs", package: "xfsprogs" };
 pub(crate) const STRACE: Program = Program { name: "strace", package: "strace" };
 pub(crate) const FUSERMOUNT: Program = Program { name: "fusermount3", package: "fuse3" };
+pub(crate) const DEBUGFS: Program = Program { name: "debugfs", package: "e2fsprogs" };
 pub(crate) const QEMU: Program = Program { name: "qemu-storage-daemon", package: "qemu-utils" };
 
 /// Runs a program to its end; its output only shows if it fails.
@@ -30,7 +32,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<St
 }
 
 fn output_of<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<Output> {
-    Command::new(program)
+    command(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -54,16 +56,28 @@ pub(crate) fn missing(programs: &[Program]) -> Option<&'static str> {
     None
 }
 
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Tools of the administrator are not on everybody's path.
-    let extra = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
-    std::env::split_paths(&path).chain(extra).any(|directory| directory.join(program).is_file())
+/// True if a program is there.
+pub(crate) fn is_installed(program: &str) -> bool {
+    find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some()
+}
+
+/// A program to be started, wherever it is.
+pub(crate) fn command(program: &str) -> Command {
+    let found = find(program, &std::env::var_os("PATH").unwrap_or_default());
+    Command::new(found.unwrap_or_else(|| program.into()))
+}
+
+/// Where a program is: on `path` or among the tools of the administrator,
+/// which are not on everybody's path.
+fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let extra = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let places = std::env::split_paths(path).chain(extra);
+    places.map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 /// Asks Debian's package manager, as root or through a sudo that does not ask.
 fn install(package: &str) -> bool {
-    let command = |arguments: &[&str]| {
+    let apt_get = |arguments: &[&str]| {
         let mut words = vec!["DEBIAN_FRONTEND=noninteractive", "apt-get"];
         words.extend(arguments);
         let (program, words) = match is_root() {
@@ -73,10 +87,26 @@ fn install(package: &str) -> bool {
         output_of(program, &words).is_ok_and(|output| output.status.success())
     };
     let install = ["install", "-y", "-qq", "--no-install-recommends", package];
-    command(&install) || (command(&["update", "-qq"]) && command(&install))
+    apt_get(&install) || (apt_get(&["update", "-qq"]) && apt_get(&install))
 }
 
 /// True if the kernel has a loop device to spare.
 pub(crate) fn has_loop_devices() -> bool {
     run("losetup", &["--find"]).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::find;
+
+    #[test]
+    fn programs_are_found_off_the_path_too() {
+        let found = |name, path: &str| find(name, OsStr::new(path)).is_some();
+        assert!(found("sh", "/no/such/place:/bin"));
+        assert!(!found("sh", "/no/such/place"));
+        // Every Linux has this tool of the administrator, in one of the two.
+        assert!(found("ldconfig", "/no/such/place"));
+    }
 }

@@ -7,14 +7,14 @@
 //! * Requests without a reply: some first part of them happened and the rest
 //!   did not (I2), each wholly or not at all (I3).
 //! * A request that was answered by an error of unknown outcome happened or
-//!   did not.
+//!   did not. A read may show which, see [`Worlds::advance`].
 //!
 //! What a restarted server holds must be one of the worlds: nothing
 //! acknowledged is missing, no batch is half there, nothing is out of order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::linear::State;
+use super::linear::{Action, State};
 use super::request::{Answer, Event, Verb};
 
 /// What each key holds; keys that were never written are not listed.
@@ -26,17 +26,27 @@ const MAX_WORLDS: usize = 4096;
 /// The possible worlds of one connection's keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Worlds {
-    worlds: Vec<World>,
+    branches: Vec<Branch>,
+    /// What the requests of unknown outcome would do, each key and its state.
+    doubtful: BTreeSet<(String, State)>,
+}
+
+/// A world and what of the doubtful happened in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Branch {
+    world: World,
+    happened: BTreeSet<(String, State)>,
 }
 
 impl Worlds {
     pub(crate) fn new() -> Worlds {
-        Worlds { worlds: vec![World::new()] }
+        Worlds { branches: vec![Branch::default()], doubtful: BTreeSet::new() }
     }
 
     /// Takes one life's requests of the connection, in the order they were
-    /// sent, as far as they touch keys for which `is_own` holds. Fails with a
-    /// sentence if a reply contradicts what came before.
+    /// sent, as far as they touch keys for which `is_own` holds, and reads of
+    /// such keys by others. Fails with a sentence if a reply contradicts what
+    /// came before.
     pub(crate) fn advance<'a>(
         &mut self,
         events: impl Iterator<Item = &'a Event>,
@@ -50,82 +60,125 @@ impl Worlds {
         };
         for event in events.filter(is_concerned) {
             match &event.answer {
-                // A read rules nothing out: what is unclear may be unseen now
-                // and come true at the next open.
-                Answer::Done(_) if event.request.verb == Verb::Get => {
-                    if self.after(event).is_empty() {
-                        return Err(format!("{event:?} reads what cannot be there"));
+                Answer::Done(actions) if event.request.verb == Verb::Get => {
+                    self.branches.append(&mut stopped);
+                    for (key, action) in event.request.keys.iter().zip(actions) {
+                        self.show(key, *action)?;
                     }
                 }
                 Answer::Done(_) => {
                     stopped.clear();
-                    self.worlds = self.after(event);
+                    self.branches = self.after(event);
                 }
                 Answer::Refused(_) => {}
                 Answer::Unclear(_) => {
                     let after = self.after(event);
-                    self.worlds.extend(after);
+                    self.branches.extend(after);
                 }
                 Answer::None => {
-                    stopped.append(&mut self.worlds.clone());
-                    self.worlds = self.after(event);
+                    stopped.append(&mut self.branches.clone());
+                    self.branches = self.after(event);
                 }
             }
-            self.worlds.dedup();
-            if self.worlds.is_empty() {
+            self.branches.dedup();
+            if self.branches.is_empty() {
                 return Err(format!("the reply to {event:?} contradicts the earlier ones"));
             }
-            assert!(self.worlds.len() <= MAX_WORLDS, "a client stops at its first errors");
+            assert!(self.branches.len() <= MAX_WORLDS, "a client stops at its first errors");
         }
-        self.worlds.append(&mut stopped);
+        self.branches.append(&mut stopped);
         Ok(())
     }
 
-    /// Holds what a server reads back against the worlds and goes on from
-    /// there; a sentence if it is none of them.
+    /// A read in a life that goes on, by which two things are promised:
+    ///
+    /// * It shows one of the worlds.
+    /// * What it shows is not taken back by a restart: of the worlds that
+    ///   differ only those remain in which something doubtful came on top.
+    ///
+    /// It rules nothing else out. A server that is poisoned by a failed sync
+    /// does not show the writes of the failed group, yet they may have reached
+    /// the disk: their outcome is unknown until the next open, which may find
+    /// them. So the old value now and the new one after the restart is legal,
+    /// and the new value now and the old one after the restart is not.
+    fn show(&mut self, key: &str, action: Action) -> Result<(), String> {
+        let Action::Read(seen) = action else { return Ok(()) };
+        if !self.branches.iter().any(|branch| branch.holds(key) == seen) {
+            let mut legal: Vec<State> =
+                self.branches.iter().map(|branch| branch.holds(key)).collect();
+            legal.sort_unstable();
+            legal.dedup();
+            return Err(format!("a read of {key} shows {seen:?}, legal is one of {legal:?}"));
+        }
+        let effect = |state| (key.to_owned(), state);
+        let is_doubtful = self.doubtful.contains(&effect(seen));
+        self.branches.retain(|branch| {
+            let held = branch.holds(key);
+            let is_shown = !is_doubtful || branch.happened.contains(&effect(seen));
+            held == seen || is_shown && branch.happened.contains(&effect(held))
+        });
+        Ok(())
+    }
+
+    /// Holds what a restarted server reads back against the worlds and goes on
+    /// from there; a sentence if it is none of them.
     pub(crate) fn confirm(&mut self, found: &World) -> Result<(), String> {
-        let holds = |world: &World, key: &String| world.get(key).copied().flatten();
-        let is_found = |world: &World| found.iter().all(|(key, seen)| holds(world, key) == *seen);
-        if self.worlds.iter().any(is_found) {
-            self.worlds = vec![found.clone()];
+        let is_found = |branch: &Branch| found.iter().all(|(key, seen)| branch.holds(key) == *seen);
+        if self.branches.iter().any(is_found) {
+            self.branches = vec![Branch { world: found.clone(), happened: BTreeSet::new() }];
+            self.doubtful.clear();
             return Ok(());
         }
         for (key, seen) in found {
-            let mut legal: Vec<State> = self.worlds.iter().map(|world| holds(world, key)).collect();
+            let mut legal: Vec<State> =
+                self.branches.iter().map(|branch| branch.holds(key)).collect();
             if !legal.contains(seen) {
                 legal.sort_unstable();
                 legal.dedup();
                 return Err(format!("{key} holds {seen:?}, legal is one of {legal:?}"));
             }
         }
-        let differing: Vec<&String> = found
-            .keys()
-            .filter(|key| {
-                self.worlds.iter().any(|world| holds(world, key) != holds(&self.worlds[0], key))
-            })
-            .collect();
+        let first = &self.branches[0];
+        let differs = |key: &&String| {
+            self.branches.iter().any(|branch| branch.holds(key) != first.holds(key))
+        };
+        let differing: Vec<&String> = found.keys().filter(differs).collect();
         Err(format!(
             "a batch is half there or a later request survived an earlier one: {differing:?}"
         ))
     }
 
     /// The worlds after a request, without those that its reply rules out.
-    fn after(&self, event: &Event) -> Vec<World> {
-        self.worlds.iter().filter_map(|world| apply(world, event)).collect()
+    fn after(&mut self, event: &Event) -> Vec<Branch> {
+        let after: Vec<Branch> =
+            self.branches.iter().filter_map(|branch| branch.after(event)).collect();
+        for branch in &after {
+            self.doubtful.extend(branch.happened.iter().cloned());
+        }
+        after
     }
 }
 
-fn apply(world: &World, event: &Event) -> Option<World> {
-    let mut after = world.clone();
-    for (at, key) in event.request.keys.iter().enumerate() {
-        let action = match &event.answer {
-            Answer::Done(actions) => actions[at],
-            _ => event.request.action_on(key),
-        };
-        let before = world.get(key).copied().flatten();
-        after.insert(key.clone(), action.apply(before)?);
+impl Branch {
+    fn holds(&self, key: &str) -> State {
+        self.world.get(key).copied().flatten()
     }
-    Some(after)
+
+    fn after(&self, event: &Event) -> Option<Branch> {
+        let mut after = self.clone();
+        for (at, key) in event.request.keys.iter().enumerate() {
+            let action = match &event.answer {
+                Answer::Done(actions) => actions[at],
+                _ => event.request.action_on(key),
+            };
+            let state = action.apply(self.holds(key))?;
+            after.world.insert(key.clone(), state);
+            if !event.is_acknowledged() {
+                after.happened.insert((key.clone(), state));
+            }
+        }
+        Some(after)
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +262,64 @@ mod tests {
         let events = [event(Verb::Set, &["a"], 1, Some(refused))];
         assert_eq!(verdict(&events, &[("a", None)]), Ok(()));
         assert!(verdict(&events, &[("a", Some(1))]).is_err());
+    }
+
+    #[test]
+    fn what_a_poisoned_server_shows_it_keeps() {
+        let unclear = |verb, keys: &[&str], number| {
+            event(verb, keys, number, Some(Answer::Unclear("MISCONF".into())))
+        };
+        let read = |key: &str, seen| {
+            event(Verb::Get, &[key], 0, Some(Answer::Done(vec![Action::Read(seen)])))
+        };
+        let start = event(Verb::Set, &["a"], 1, None);
+        let doubtful = unclear(Verb::Mset, &["a", "b"], 2);
+        let overwriting = unclear(Verb::Set, &["a"], 3);
+        let deleting = unclear(Verb::Del, &["a"], 4);
+        let found = |a, b| [("a", a), ("b", b)];
+        let cases = [
+            (
+                "unseen, and there after the restart",
+                vec![read("a", Some(1))],
+                (Some(2), Some(2)),
+                true,
+            ),
+            ("unseen, and not there", vec![read("a", Some(1))], (Some(1), None), true),
+            ("seen, and there", vec![read("a", Some(2))], (Some(2), Some(2)), true),
+            ("seen, and taken back", vec![read("a", Some(2))], (Some(1), None), false),
+            (
+                "seen in another key, and taken back",
+                vec![read("b", Some(2))],
+                (Some(1), None),
+                false,
+            ),
+            (
+                "seen, then overwritten",
+                vec![overwriting.clone(), read("a", Some(2))],
+                (Some(3), Some(2)),
+                true,
+            ),
+            (
+                "seen overwritten, and half taken back",
+                vec![overwriting.clone(), read("a", Some(3))],
+                (Some(2), Some(2)),
+                false,
+            ),
+            (
+                "seen deleted, and back",
+                vec![deleting.clone(), read("a", None)],
+                (Some(1), None),
+                false,
+            ),
+            ("unseen, then deleted", vec![deleting, read("a", Some(1))], (None, None), true),
+            ("never written", vec![read("a", Some(9))], (Some(1), None), false),
+        ];
+        for (name, more, (a, b), holds) in cases {
+            let events: Vec<Event> =
+                [start.clone(), doubtful.clone()].into_iter().chain(more).collect();
+            let result = verdict(&events, &found(a, b));
+            assert_eq!(result.is_ok(), holds, "{name}: {result:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! One client of the load: which requests it sends, in bursts.
 
-use std::io;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::linear::NEVER;
+use super::oracle_log::OracleLog;
 use super::random::Random;
 use super::request::{Answer, Event, Request, Verb};
+use crate::failure::{Failure, Outcome};
 use crate::resp::Client;
 
 /// Keys of one client that hold text, and that are counted up. Few, so that
@@ -59,9 +61,15 @@ impl Writer {
         key.starts_with("shared:")
     }
 
-    /// Sends a burst and reads its replies. The log entry of a request is made
-    /// before it is sent, and its reply entered after it was read.
-    pub(crate) fn burst(&mut self, client: &mut Client, clock: &AtomicU64) -> io::Result<&[Event]> {
+    /// Sends a burst and reads its replies; `None` if the server went away.
+    /// The log entry of a request is made before it is sent, and its reply
+    /// entered after it was read. A reply that makes no sense is a failure.
+    pub(crate) fn burst(
+        &mut self,
+        client: &mut Client,
+        clock: &AtomicU64,
+        log: &OracleLog,
+    ) -> Outcome<Option<&[Event]>> {
         let first = self.events.len();
         let invoked = clock.fetch_add(1, Ordering::SeqCst);
         for _ in 0..=self.random.below(MAX_BURST) {
@@ -71,12 +79,22 @@ impl Writer {
             let client = self.index;
             self.events.push(Event { client, request, invoked, answered: NEVER, answer });
         }
-        client.send()?;
-        for event in &mut self.events[first..] {
-            event.answer = event.request.receive(client)?;
-            event.answered = clock.fetch_add(1, Ordering::SeqCst);
+        log.issued(&self.events[first..])?;
+        if client.send().is_err() {
+            return Ok(None);
         }
-        Ok(&self.events[first..])
+        for event in &mut self.events[first..] {
+            event.answer = match event.request.receive(client) {
+                Ok(answer) => answer,
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return Err(Failure::check(format!("a reply makes no sense: {error}")));
+                }
+                Err(_) => return Ok(None),
+            };
+            event.answered = clock.fetch_add(1, Ordering::SeqCst);
+            log.answered(event)?;
+        }
+        Ok(Some(&self.events[first..]))
     }
 
     fn next_request(&mut self) -> Request {
