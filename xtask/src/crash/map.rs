@@ -15,7 +15,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use kv_engine::Engine;
+use kv_engine::{Durability, Engine, WriteBatch};
 
 use super::block_device::{ExportedDevice, FILE_SYSTEM_BYTES};
 use super::map_reader::{KEYS, Mode, TABLES, engine_options, key_of, value_at};
@@ -131,9 +131,11 @@ impl Database {
         let engine = Engine::open(directory, engine_options(Mode::Pread))?;
         let mut tables: Vec<String> = Vec::new();
         for table in 0..TABLES {
+            let mut batch = WriteBatch::new();
             for number in 0..KEYS {
-                engine.put(key_of(table, number).as_bytes(), &value_at(table, number))?;
+                batch.put(key_of(table, number).as_bytes(), &value_at(table, number))?;
             }
+            engine.write(batch, Durability::Sync)?;
             engine.flush()?;
             let new = file_names(directory)
                 .into_iter()

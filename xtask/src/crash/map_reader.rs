@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kv_engine::{Engine, Error, Options, ReadMode};
+use kv_engine::{Engine, Error, FlushSize, Options, ReadMode};
 
 use super::value::{state_of, value_of};
 use crate::failure::{Context, Failure, Outcome};
@@ -80,6 +80,8 @@ pub(crate) fn engine_options(mode: Mode) -> Options {
         },
         block_cache_bytes: 0,
         compaction_sstable_threshold: 100,
+        // Small segments of the log, for a small disk; never full.
+        memtable_flush_size: FlushSize::Bytes(1 << 20),
         ..Options::default()
     }
 }

@@ -37,9 +37,9 @@ const INTERRUPTIBLE: [&str; 6] = ["write", "pwrite64", "pread64", "read", "ftrun
 const SYNCS: [&str; 2] = ["fdatasync", "fsync"];
 const INTERRUPT: &str = "error=EINTR";
 /// Runs without a fault in which a call must come to be tried.
-const COUNTING_RUNS: usize = 3;
+const COUNTING_RUNS: usize = 6;
 /// Of the faults that are tried, so many in a hundred must happen.
-const LEAST_PERCENT: u64 = 75;
+const LEAST_PERCENT: u64 = 60;
 /// The longest an orderly end may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 const SIGKILL: i32 = 9;

@@ -5,6 +5,7 @@
 //! The server must answer with the error, take no more writes, go on reading,
 //! and after a restart on a healthy device have everything it acknowledged.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::load::Moment;
@@ -25,24 +26,45 @@ const MOST_LEFT_KIB: u64 = 512;
 const MOUNT_OPTIONS: &str = "loop,noatime,errors=continue";
 /// Replies before that, at the most.
 const MOST_REPLIES: u64 = 300;
+/// A file system that is written to is measured and made smaller so often.
+const SHRINK_TRIES: u32 = 100;
+/// What is noted where the sync of a directory failed, an fsync and not the
+/// fdatasync that is meant: checked like the others, and done again.
+const DIRECTORY: &str = "the directory";
+/// Devices tried for each one that fails as meant, at the most.
+const MOST_TRIES: u64 = 5;
 /// Replies after which a device should long have failed.
 const PATIENCE: u64 = 50_000;
 
 /// So many failing devices, each with a new database.
 pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
     conduct("thin", setting, |scratch, rig| {
-        while rig.cycles < cycles {
-            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles)?;
+        let mut synced: BTreeMap<String, u64> = BTreeMap::new();
+        for attempt in 0..cycles.saturating_mul(MOST_TRIES) {
+            rig.setting.interrupt.check()?;
+            let mut fresh = Rig::new(setting, scratch.path(), attempt)?;
             let outcome = cycle(scratch, &mut fresh);
             rig.take_over(fresh);
-            outcome?;
-            rig.cycles += 1;
+            let name = outcome?;
+            rig.cycles += u64::from(name != DIRECTORY);
+            *synced.entry(name).or_default() += 1;
+            if rig.cycles == cycles {
+                break;
+            }
         }
-        Ok(())
+        let counts = synced.iter().map(|(name, count)| format!("{name} {count}"));
+        let counts: Vec<String> = counts.collect();
+        let remark = format!("EIO from the sync of {}", counts.join(", "));
+        rig.remarks.push(remark.clone());
+        match rig.cycles == cycles {
+            true => Ok(()),
+            false => Err(Failure::check(format!("too few failed in fdatasync: {remark}"))),
+        }
     })
 }
 
-fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome {
+/// Returns the name of the file whose sync failed.
+fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     let store = Mount::tmpfs(&scratch.path().join("store"), HEALTHY_KIB)?;
     let image = store.point().join("disk.img");
     let point = scratch.path().join("disk");
@@ -52,12 +74,11 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
     let left = 4 + rig.random.below(MOST_LEFT_KIB);
     let moment = Moment { replies_after: PATIENCE, ..rig.draw_moment(MOST_REPLIES) };
-    let end =
-        rig.load(server.port(), moment, || store.resize_tmpfs(used_kib(store.point())? + left))?;
+    let end = rig.load(server.port(), moment, || shrink(&store, left))?;
     if end.errors.is_empty() {
         return Err(Failure::check("the device failed and no write was answered by an error"));
     }
-    require_poisoned(&server, &end.errors)?;
+    let name = require_poisoned(&server, &end.errors)?;
     // Reads go on, and show nothing that is not so or that the restart takes
     // back.
     rig.observe(&server)?;
@@ -69,12 +90,14 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
     rig.confirm(&server)?;
     server.kill()?;
-    disk.unmount()
+    disk.unmount()?;
+    Ok(name)
 }
 
 /// Every kind of write is refused, in words that say what to do, and because a
-/// sync was answered by EIO: anything else would be another experiment.
-fn require_poisoned(server: &Server, errors: &[String]) -> Outcome {
+/// sync was answered by EIO: anything else would be another experiment. Returns
+/// the name of the file.
+fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     let writes: [&[&[u8]]; 4] = [
         &[b"SET", b"late", b"1"],
         &[b"INCR", b"later"],
@@ -82,17 +105,47 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome {
         &[b"SET", b"late", b"2"],
     ];
     let mut client = server.connect()?;
+    let mut name = String::new();
     for write in writes {
         let reply = client.call(write).context("cannot write")?;
-        let is_refused = matches!(&reply, Reply::Error(text)
-            if text.starts_with("MISCONF") && text.contains("open it again")
-                && text.contains("after a failure (sync ") && text.contains("(os error 5)"));
-        if !is_refused {
+        match &reply {
+            Reply::Error(text) if text.starts_with("MISCONF") => {
+                name = failed_sync(text).unwrap_or_default();
+            }
+            _ => name.clear(),
+        }
+        if name.is_empty() {
             let sentence = format!("after {errors:?} the server answered {reply:?} to a write");
             return Err(Failure::check(sentence));
         }
     }
-    Ok(())
+    Ok(name)
+}
+
+/// The file whose sync failed with EIO, if that is the reason of a refusal
+/// which also says what to do.
+fn failed_sync(text: &str) -> Option<String> {
+    let (cause, advice) = text.split_once("after a failure (")?.1.split_once("(os error 5))")?;
+    let (_, file) = cause.rsplit_once("sync ")?;
+    let path = file.split_once(": ")?.0;
+    let name = match path.starts_with("directory ") {
+        true => DIRECTORY,
+        false => path.rsplit('/').next().unwrap_or(path),
+    };
+    advice.contains("open it again").then(|| name.to_owned())
+}
+
+/// Leaves so many KiB to a file system that is in use: what is written while
+/// it is measured may make the size too small to be taken.
+fn shrink(store: &Mount, left: u64) -> Outcome {
+    let mut outcome = Ok(());
+    for _ in 0..SHRINK_TRIES {
+        outcome = store.resize_tmpfs(used_kib(store.point())? + left);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// KiB in use on a mounted file system.
@@ -100,4 +153,32 @@ pub(crate) fn used_kib(point: &Path) -> Outcome<u64> {
     let space = rustix::fs::statvfs(point).map_err(std::io::Error::from);
     let space = space.context(point.display())?;
     Ok((space.f_blocks - space.f_bfree) * space.f_frsize / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DIRECTORY, failed_sync};
+
+    #[test]
+    fn only_a_sync_that_met_eio_is_a_cause() {
+        let refusal = |cause: &str| {
+            failed_sync(&format!(
+                "MISCONF the engine stopped accepting writes after a failure ({cause}); the \
+                 outcome of writes in flight is unknown, close the database and open it again"
+            ))
+        };
+        let eio = "Input/output error (os error 5)";
+        assert_eq!(refusal(&format!("sync /a/wal.log: {eio}")).as_deref(), Some("wal.log"));
+        let directory = format!("cannot sync the directory: sync directory /a/data/: {eio}");
+        assert_eq!(refusal(&directory).as_deref(), Some(DIRECTORY));
+        let background = format!("background work failed: sync /a/sst_1.db: {eio}");
+        assert_eq!(refusal(&background).as_deref(), Some("sst_1.db"));
+        for other in [
+            format!("append to /a/wal.log: {eio}"),
+            "sync /a/wal.log: No space left on device (os error 28)".into(),
+            "a panic while committing".into(),
+        ] {
+            assert_eq!(refusal(&other), None, "{other}");
+        }
+    }
 }
