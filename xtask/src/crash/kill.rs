@@ -36,8 +36,9 @@ const CALLS: [&str; 5] = [
     "unlink,unlinkat",
     "openat,openat2",
 ];
-/// The number of the call is below two to the power of a number below this.
-const CALL_NUMBER_BITS: u64 = 8;
+/// The number of the call, in its thread, is at most two to the power of a
+/// number below this: small ones are made in every life.
+const CALL_NUMBER_BITS: u64 = 5;
 const SIGKILL: i32 = 9;
 
 /// How many of the kills at a system call happened where.

@@ -209,7 +209,8 @@ mod tests {
                     queued.clear();
                     "+OK\r\n".to_owned()
                 }
-                "EXEC" => format!("*{}\r\n{}", queued.len(), queued.concat()),
+                // The first is the reply to MULTI.
+                "EXEC" => format!("*{}\r\n{}", queued.len() - 1, queued[1..].concat()),
                 "GET" => "$-1\r\n".to_owned(),
                 "INCR" | "DEL" => ":0\r\n".to_owned(),
                 _ => "+OK\r\n".to_owned(),

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::load::Moment;
 use super::report::{Report, conduct};
+use super::request::is_no_space;
 use super::rig::{Durabilities, Rig, Setting};
 use super::scratch::{Mount, Scratch, format, sparse_file};
 use crate::failure::{Context, Failure, Outcome};
@@ -26,6 +27,9 @@ const MOST_LEFT_KIB: u64 = 512;
 const MOUNT_OPTIONS: &str = "loop,noatime,errors=continue";
 /// Replies before that, at the most.
 const MOST_REPLIES: u64 = 300;
+/// What is noted where the kernel tells the true reason and the server takes
+/// it for a full disk, before a sync fails; likewise checked and done again.
+const NO_SPACE: &str = "none, but no space";
 /// A file system that is written to is measured and made smaller so often.
 const SHRINK_TRIES: u32 = 100;
 /// What is noted where the sync of a directory failed, an fsync and not the
@@ -46,7 +50,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             let outcome = cycle(scratch, &mut fresh);
             rig.take_over(fresh);
             let name = outcome?;
-            rig.cycles += u64::from(name != DIRECTORY);
+            rig.cycles += u64::from(name != DIRECTORY && name != NO_SPACE);
             *synced.entry(name).or_default() += 1;
             if rig.cycles == cycles {
                 break;
@@ -96,7 +100,7 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
 
 /// Every kind of write is refused, in words that say what to do, and because a
 /// sync was answered by EIO: anything else would be another experiment. Returns
-/// the name of the file.
+/// the name of the file, or one of the notes above.
 fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     let writes: [&[&[u8]]; 4] = [
         &[b"SET", b"late", b"1"],
@@ -112,6 +116,7 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
             Reply::Error(text) if text.starts_with("MISCONF") => {
                 name = failed_sync(text).unwrap_or_default();
             }
+            Reply::Error(text) if is_no_space(text) => name = NO_SPACE.into(),
             _ => name.clear(),
         }
         if name.is_empty() {
