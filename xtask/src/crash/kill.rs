@@ -38,7 +38,7 @@ const CALLS: [&str; 5] = [
 ];
 /// The number of the call, in its thread, is at most two to the power of a
 /// number below this: small ones are made in every life.
-const CALL_NUMBER_BITS: u64 = 5;
+const CALL_NUMBER_BITS: u64 = 4;
 const SIGKILL: i32 = 9;
 
 /// How many of the kills at a system call happened where.
@@ -109,7 +109,9 @@ fn kill_at_call(
         Err(failure) => return Err(failure),
     };
     let mut status = ExitStatus::default();
-    let moment = moment(rig);
+    // As late as it may be, so that the call comes first.
+    let at_latest = Some(Duration::from_millis(MOST_MILLISECONDS));
+    let moment = Moment { replies: MOST_REPLIES, at_latest, ..rig.draw_moment(MOST_REPLIES) };
     let end = rig.load(server.port(), moment, || {
         status = server.kill_for_status()?;
         Ok(())

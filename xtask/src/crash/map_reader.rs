@@ -21,8 +21,8 @@ use crate::failure::{Context, Failure, Outcome};
 
 /// Tables of the database, each with keys that no other has.
 pub(crate) const TABLES: u64 = 3;
-/// Keys of a table: a few dozen blocks.
-pub(crate) const KEYS: u64 = 800;
+/// Keys of a table: some 700 KiB.
+pub(crate) const KEYS: u64 = 2500;
 
 /// Options of `cargo xtask map-reader`.
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ pub(crate) fn engine_options(mode: Mode) -> Options {
         block_cache_bytes: 0,
         compaction_sstable_threshold: 100,
         // Small segments of the log, for a small disk; never full.
-        memtable_flush_size: FlushSize::Bytes(1 << 20),
+        memtable_flush_size: FlushSize::Bytes(2 << 20),
         ..Options::default()
     }
 }
