@@ -35,6 +35,10 @@ const SHRINK_TRIES: u32 = 100;
 /// What is noted where the sync of a directory failed, an fsync and not the
 /// fdatasync that is meant: checked like the others, and done again.
 const DIRECTORY: &str = "the directory";
+/// What is noted where ext4's journal met the error first and the file system
+/// refused everything from then on, before a sync of ours was answered by EIO:
+/// checked like the others, and done again.
+const READ_ONLY: &str = "none, but read-only";
 /// Devices tried for each one that fails as meant, at the most.
 const MOST_TRIES: u64 = 5;
 /// Replies after which a device should long have failed.
@@ -50,7 +54,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             let outcome = cycle(scratch, &mut fresh);
             rig.take_over(fresh);
             let name = outcome?;
-            rig.cycles += u64::from(name != DIRECTORY && name != NO_SPACE);
+            rig.cycles += u64::from(![DIRECTORY, NO_SPACE, READ_ONLY].contains(&name.as_str()));
             *synced.entry(name).or_default() += 1;
             if rig.cycles == cycles {
                 break;
@@ -114,7 +118,7 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
         let reply = client.call(write).context("cannot write")?;
         match &reply {
             Reply::Error(text) if text.starts_with("MISCONF") => {
-                name = failed_sync(text).unwrap_or_default();
+                name = poisoned_by(text).unwrap_or_default();
             }
             Reply::Error(text) if is_no_space(text) => name = NO_SPACE.into(),
             _ => name.clear(),
@@ -127,17 +131,24 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     Ok(name)
 }
 
-/// The file whose sync failed with EIO, if that is the reason of a refusal
-/// which also says what to do.
-fn failed_sync(text: &str) -> Option<String> {
-    let (cause, advice) = text.split_once("after a failure (")?.1.split_once("(os error 5))")?;
+/// The file whose sync failed with EIO, or the note for a file system that went
+/// read-only, if that is the reason of a refusal which also says what to do.
+fn poisoned_by(text: &str) -> Option<String> {
+    let (cause, advice) = text.split_once("after a failure (")?.1.split_once("); ")?;
+    if !advice.contains("open it again") {
+        return None;
+    }
+    if cause.ends_with("(os error 30)") {
+        return Some(READ_ONLY.into());
+    }
+    let cause = cause.strip_suffix("(os error 5)")?;
     let (_, file) = cause.rsplit_once("sync ")?;
     let path = file.split_once(": ")?.0;
     let name = match path.starts_with("directory ") {
         true => DIRECTORY,
         false => path.rsplit('/').next().unwrap_or(path),
     };
-    advice.contains("open it again").then(|| name.to_owned())
+    Some(name.to_owned())
 }
 
 /// Leaves so many KiB to a file system that is in use: what is written while
@@ -162,12 +173,12 @@ pub(crate) fn used_kib(point: &Path) -> Outcome<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECTORY, failed_sync};
+    use super::{DIRECTORY, READ_ONLY, poisoned_by};
 
     #[test]
-    fn only_a_sync_that_met_eio_is_a_cause() {
+    fn only_a_sync_that_met_eio_or_an_aborted_journal_is_a_cause() {
         let refusal = |cause: &str| {
-            failed_sync(&format!(
+            poisoned_by(&format!(
                 "MISCONF the engine stopped accepting writes after a failure ({cause}); the \
                  outcome of writes in flight is unknown, close the database and open it again"
             ))
@@ -178,6 +189,10 @@ mod tests {
         assert_eq!(refusal(&directory).as_deref(), Some(DIRECTORY));
         let background = format!("background work failed: sync /a/sst_1.db: {eio}");
         assert_eq!(refusal(&background).as_deref(), Some("sst_1.db"));
+        let aborted = "append to /a/wal.log: Read-only file system (os error 30)";
+        assert_eq!(refusal(aborted).as_deref(), Some(READ_ONLY));
+        let silent = format!("MISCONF the engine stopped after a failure ({aborted}); no advice");
+        assert_eq!(poisoned_by(&silent), None);
         for other in [
             format!("append to /a/wal.log: {eio}"),
             "sync /a/wal.log: No space left on device (os error 28)".into(),
