@@ -85,6 +85,35 @@ fn keys_over_the_limit_and_other_keyspaces_are_refused() {
     assert!(matches!(foreign, Err(Error::Unsupported { .. })), "{foreign:?}");
 }
 
+/// The numbers of a batch's writes must exist: an overflow would make the
+/// oldest writes of the newest.
+#[test]
+fn a_batch_whose_numbers_run_out_is_refused() {
+    let writes = vec![(b"k".to_vec(), None), (b"l".to_vec(), None)];
+    let last = SeqNo::MAX.0 - 2;
+    let payload = encode(&writes, last);
+    let decoded = DecodedBatch::decode(&payload, "f", 0).unwrap();
+    assert_eq!((decoded.first_seqno.0, decoded.last_seqno().0), (last, last + 1));
+    for first in [last + 1, SeqNo::MAX.0, u64::MAX - 1, u64::MAX] {
+        let mut payload = payload.clone();
+        payload[..8].copy_from_slice(&first.to_le_bytes());
+        let error = DecodedBatch::decode(&payload, "f", 20).unwrap_err();
+        let expected = "corruption in f at offset 20: batch: sequence number out of range";
+        assert_eq!(error.to_string(), expected, "{first}");
+    }
+}
+
+#[test]
+fn another_number_of_writes_than_announced_is_refused() {
+    let payload = encode(&vec![(b"k".to_vec(), None), (b"l".to_vec(), None)], 1);
+    for count in [0, 1, 3, 1 << 24] {
+        let mut payload = payload.clone();
+        payload[8..12].copy_from_slice(&u32::to_le_bytes(count));
+        let error = DecodedBatch::decode(&payload, "f", 0).unwrap_err();
+        assert!(matches!(error, Error::Corruption { offset: 8, .. }), "{count}: {error}");
+    }
+}
+
 #[test]
 fn a_refused_write_leaves_the_batch_as_it_was() {
     let mut batch = WriteBatch::new();

@@ -1,8 +1,8 @@
 //! File headers, checksums and metadata records.
 
 use kv_core::{
-    ChecksumSeed, DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, decode_metadata,
-    encode_metadata,
+    ChecksumSeed, DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, MAX_METADATA_BYTES,
+    decode_metadata, encode_metadata,
 };
 
 fn header() -> FileHeader {
@@ -37,6 +37,28 @@ fn a_header_of_another_kind_or_time_is_refused() {
     newer[76..].copy_from_slice(&crc.to_le_bytes());
     let error = FileHeader::decode(FileKind::Table, "f", &newer).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+}
+
+/// What a later version may write is named, behind a checksum that holds.
+#[test]
+fn a_header_that_relies_on_something_unknown_says_on_what() {
+    for (at, byte, expected) in [
+        (8, 2, "format version 2 is not 1"),
+        (10, 2, "checksum kind 2 is unknown"),
+        (12, 1, "the file is encrypted"),
+        (15, 1, "the file is encrypted"),
+        (16, 4, "feature bits 0x4 are unknown"),
+        (23, 0x80, "feature bits 0x8000000000000000 are unknown"),
+    ] {
+        let mut bytes = header().encode();
+        bytes[at] = byte;
+        let crc = crc32c::crc32c(&bytes[..76]);
+        bytes[76..].copy_from_slice(&crc.to_le_bytes());
+        match FileHeader::decode(FileKind::Table, "f", &bytes) {
+            Err(Error::Unsupported { file, what }) => assert_eq!((&*file, &*what), ("f", expected)),
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -90,4 +112,56 @@ fn a_large_record_of_small_numbers_is_read_back() {
     let bytes = encode_metadata(1, &record, seed, 0).unwrap();
     let read: Vec<u64> = decode_metadata(1, &bytes, seed, 0, "f").unwrap();
     assert!(read == record);
+}
+
+/// Records whose checksum holds and that no encoder writes: each is refused
+/// where it is wrong, and not read as something else.
+#[test]
+fn a_forged_record_is_refused_for_what_is_wrong_with_it() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    let sealed = |record: &[u8]| [record, &seed.checksum(9, record).to_le_bytes()].concat();
+    let refused = |bytes: &[u8]| match decode_metadata::<u64>(1, bytes, seed, 9, "f") {
+        Err(Error::Corruption { file, offset: 9, what }) if file == "f" => what,
+        other => panic!("{bytes:?}: {other:?}"),
+    };
+    assert_eq!(refused(b"abc"), "the metadata record is too short");
+    assert_eq!(refused(&sealed(b"")), "the metadata record is empty");
+    assert_eq!(refused(&sealed(b"\x01\x02\0\0")), "the metadata record has no length");
+    for payload in [&b""[..], b"\x07", b"\x07\x07\x07"] {
+        let record = [b"\x01\x02\0\0\0", payload].concat();
+        let what = refused(&sealed(&record));
+        assert_eq!(what, "the metadata record has another length than it says");
+    }
+    let left_over = sealed(b"\x01\x02\0\0\0\x07\x07");
+    assert_eq!(refused(&left_over), "the metadata record has bytes left over");
+    let what = refused(&sealed(b"\x01\0\0\0\0"));
+    assert!(what.starts_with("the metadata record cannot be decoded: "), "{what}");
+    let intact = sealed(b"\x01\x01\0\0\0\x07");
+    assert_eq!(decode_metadata::<u64>(1, &intact, seed, 9, "f").unwrap(), 7);
+}
+
+#[test]
+fn a_record_that_could_not_be_read_back_is_not_written() {
+    struct Refusing;
+    impl serde::Serialize for Refusing {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no"))
+        }
+    }
+    let seed = ChecksumSeed::from_identity(b"file");
+    let refused = encode_metadata(1, &Refusing, seed, 0);
+    assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
+    let refused = encode_metadata(1, &"x".repeat(MAX_METADATA_BYTES), seed, 0).map(drop);
+    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+}
+
+#[test]
+fn records_of_every_size_are_read_back() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    for bytes in [0, 100, 5 << 10, 100 << 10, 2 << 20] {
+        let record = "x".repeat(bytes);
+        let stored = encode_metadata(1, &record, seed, 0).unwrap();
+        let read: String = decode_metadata(1, &stored, seed, 0, "f").unwrap();
+        assert!(read == record, "{bytes} bytes");
+    }
 }

@@ -8,6 +8,7 @@ mod forgery;
 mod golden;
 mod hostile;
 mod round_trip;
+mod salvage;
 mod support;
 mod tears;
 mod writer;

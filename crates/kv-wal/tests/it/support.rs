@@ -67,6 +67,13 @@ pub(crate) fn read_disk(disk: &SimDisk, position: SegmentPosition) -> Reading {
             Err(error) => break Err(error),
         }
     };
+    // Who asks again is told the same.
+    let again = reader.next_record().map(|record| record.is_some());
+    match (&reading.end, again) {
+        (Ok(tail), Ok(false)) => assert_eq!(reader.tail(), Some(*tail)),
+        (Err(error), Err(again)) => assert_eq!(error.to_string(), again.to_string()),
+        (end, again) => panic!("the log ended with {end:?} and then with {again:?}"),
+    }
     reading.good_file_bytes = reader.good_file_bytes();
     reading.damaged_stamps = reader.damaged_stamps();
     reading
