@@ -10,6 +10,7 @@ mod hostile;
 mod large_values;
 mod model;
 mod reading;
+mod salvage;
 mod scrubbing;
 mod support;
 mod verifying;
