@@ -26,6 +26,7 @@ mod no_descriptors;
 mod panics;
 mod read_modes;
 mod repair;
+mod repair_gaps;
 mod sample_run;
 mod scrub;
 mod strays;
