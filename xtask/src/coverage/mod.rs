@@ -44,7 +44,7 @@ const TESTS: [(&str, &[&str]); 6] = [
     ("kv-sstable", &["salvage", "scrubbing"]),
     ("kv-compaction", &["edit"]),
     ("kv-engine", &["--skip", "repair::", "--skip", "flips::", "--skip", "deep_crashes::"]),
-    ("kv-server", &["codec", "wire"]),
+    ("kv-server", &["codec", "wire", "command::"]),
 ];
 
 /// What is looked at: files, by how their names begin and end.

@@ -104,6 +104,24 @@ fn inline_requests_are_unquoted() {
 }
 
 #[test]
+fn escapes_of_both_cases_of_hexadecimal_digits_are_read() {
+    check(b"SET \"\\xfF\\xAb\\x0a\" \"\\b\"\r\n", expect![[r"[SET] [\xff\xab\n] [\x08]"]]);
+    // The quote ends with the line, in the middle of an escape.
+    for open in [&b"\"\\"[..], b"\"\\x", b"\"\\x4", b"'\\", b"\"", b"'"] {
+        let expected = expect!["-ERR Protocol error: unbalanced quotes in request"];
+        check(&[b"ECHO ", open, b"\r\n"].concat(), expected);
+    }
+}
+
+#[test]
+fn a_limit_that_was_passed_is_named() {
+    let error = ProtocolError::RequestTooLong { limit: 4096 };
+    assert_eq!(error.to_string(), "Protocol error: request is longer than 4096 bytes");
+    let error = ProtocolError::UnauthenticatedTooMuch;
+    assert_eq!(error.to_string(), "Protocol error: too many bytes before authentication");
+}
+
+#[test]
 fn violations_end_the_stream_behind_what_was_complete() {
     let cases: &[(&[u8], Expect)] = &[
         (b"*x\r\n", expect!["-ERR Protocol error: invalid multibulk length"]),
