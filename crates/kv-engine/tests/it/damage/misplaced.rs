@@ -90,7 +90,7 @@ fn a_sealed_segment_with_an_empty_successor_is_refused_too() {
     let specimen = Specimen::sealed();
     let name = specimen.file("wal_0");
     let whole = specimen.bytes(&name);
-    for len in interesting(&whole).into_iter().filter(|&len| len < whole.len()) {
+    for len in interesting(&whole).filter(|&len| len < whole.len()) {
         let disk = specimen.with_file(&name, &whole[..len]);
         let outcome = specimen.examine(&disk, &format!("{name} cut to {len} bytes"));
         assert_eq!(outcome, Outcome::Refused(name.clone()), "{len}");
@@ -111,7 +111,7 @@ fn a_recovered_segment_cut_anywhere_is_refused() {
     let disk = crashed.kill(crashed.op_count());
     let name = "wal_000001.log";
     let whole = disk.read_file(name).expect("the recovered segment");
-    for len in interesting(&whole).into_iter().filter(|&len| len < whole.len()) {
+    for len in interesting(&whole).filter(|&len| len < whole.len()) {
         let disk = disk.crash(CrashChoice::All);
         disk.write_file(name, &whole[..len]);
         let error = refusal(&disk);
