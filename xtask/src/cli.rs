@@ -12,6 +12,7 @@ use crate::crash::{self, CrashOptions, MapReaderOptions, SoakOptions};
 use crate::demo::{self, DemoOptions};
 use crate::failure::Outcome;
 use crate::fuzz::{self, FuzzOptions};
+use crate::museum::{self, MuseumOptions};
 use crate::probe::{self, ProbeOptions};
 use crate::sim::{self, SimOptions};
 use crate::tidy;
@@ -51,6 +52,8 @@ enum Tool {
     Coverage(CoverageOptions),
     /// Crash the engine on a simulated disk: at every op, and from seeds
     Sim(SimOptions),
+    /// Put known bugs into a copy of the engine; the crash simulation must catch each
+    Museum(MuseumOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -72,6 +75,7 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Bench(options) => bench::run(&options),
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
+        Tool::Museum(options) => museum::run(&options),
         Tool::Crash(options) => crash::run(&options),
         Tool::MapReader(options) => crash::map_reader(&options),
         Tool::Soak(options) => crash::soak(&options),

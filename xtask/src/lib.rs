@@ -15,6 +15,7 @@ mod failure;
 mod fuzz;
 mod interrupt;
 mod machine;
+mod museum;
 mod probe;
 mod resp;
 mod screen;
