@@ -6,41 +6,65 @@ use std::time::Instant;
 use crate::failure::{Context, Failure, Outcome};
 use crate::workspace::{cargo_program, source_root};
 
-/// A step: its name, the arguments for cargo, and an environment variable.
+/// A step: its name, the arguments for cargo or for one of our own tools, and an
+/// environment variable.
 struct Step {
     name: &'static str,
+    program: Program,
     arguments: &'static [&'static str],
     variable: Option<(&'static str, &'static str)>,
 }
 
+#[derive(PartialEq, Eq)]
+enum Program {
+    Cargo,
+    Xtask,
+}
+
+const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Step {
+    Step { name, program: Program::Cargo, arguments, variable: None }
+}
+
+const fn xtask(name: &'static str, arguments: &'static [&'static str]) -> Step {
+    Step { name, program: Program::Xtask, arguments, variable: None }
+}
+
+impl Step {
+    /// What follows `cargo` on the command line.
+    fn command_line(&self) -> Vec<&'static str> {
+        let xtask = ["run", "--locked", "--quiet", "--package", "xtask", "--"];
+        let program = if self.program == Program::Xtask { &xtask[..] } else { &[] };
+        [program, self.arguments].concat()
+    }
+}
+
 /// The README's test command comes first: it is what most people run.
 ///
-/// The black-box test and the demo run with the server that the tests have
-/// built already; building it once more for release would take minutes.
-const STEPS: [Step; 6] = [
-    Step { name: "tests", arguments: &["test", "--workspace", "--locked"], variable: None },
-    Step { name: "format", arguments: &["fmt", "--all", "--check"], variable: None },
+/// What drives the server runs with the one that the tests have built already;
+/// building it once more for release would take minutes.
+const STEPS: [Step; 11] = [
+    cargo("tests", &["test", "--workspace", "--locked"]),
+    cargo("format", &["fmt", "--all", "--check"]),
+    cargo(
+        "clippy",
+        &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    ),
     Step {
-        name: "clippy",
-        arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-        variable: None,
-    },
-    Step {
-        name: "docs",
-        arguments: &["doc", "--workspace", "--no-deps", "--locked"],
         variable: Some(("RUSTDOCFLAGS", "-D warnings")),
+        ..cargo("docs", &["doc", "--workspace", "--no-deps", "--locked"])
     },
-    Step {
-        name: "black box",
-        arguments: &["run", "--locked", "--package", "xtask", "--", "blackbox", "--profile", "dev"],
-        variable: None,
-    },
-    Step {
-        name: "demo",
-        arguments: &["run", "--locked", "--package", "xtask", "--", "demo", "--profile", "dev"],
-        variable: None,
-    },
+    xtask("black box", &["blackbox", "--profile", "dev"]),
+    xtask("demo", &["demo", "--profile", "dev"]),
+    xtask("simulation", &["sim"]),
+    xtask("crashes", &["crash", "all", "--profile", "dev"]),
+    cargo("schedules", &SCHEDULES),
+    xtask("museum", &["museum"]),
+    xtask("fuzzing", &["fuzz", "--seconds", "10"]),
 ];
+
+/// The engine's threads under a scheduler that tries orders of them.
+const SCHEDULES: [&str; 8] =
+    ["test", "--locked", "--package", "kv-engine", "--features", "shuttle", "--test", "shuttle"];
 
 /// `cargo xtask ci`: runs every step, also after a failed one, and says at the
 /// end which held.
@@ -48,7 +72,7 @@ pub(crate) fn run() -> Outcome {
     let mut summary = Vec::new();
     let mut failed = Vec::new();
     for step in &STEPS {
-        println!("\n=== {}: cargo {} ===", step.name, step.arguments.join(" "));
+        println!("\n=== {}: cargo {} ===", step.name, step.command_line().join(" "));
         let (holds, seconds) = run_step(step)?;
         let word = if holds { "ok" } else { "FAILED" };
         summary.push(format!("{:<10} {word:<7} {seconds:>4} s", step.name));
@@ -67,7 +91,7 @@ pub(crate) fn run() -> Outcome {
 fn run_step(step: &Step) -> Outcome<(bool, u64)> {
     let started = Instant::now();
     let status = Command::new(cargo_program())
-        .args(step.arguments)
+        .args(step.command_line())
         .envs(step.variable)
         .current_dir(source_root())
         .status()

@@ -1,5 +1,5 @@
 //! The project's own tools, run as `cargo xtask TOOL`: `tidy`, `ci`, `demo`,
-//! `bench`, `blackbox`, `probe`, `crash`, `sim`, `fuzz` and `coverage`.
+//! `bench`, `blackbox`, `probe`, `crash`, `sim`, `museum`, `fuzz` and `coverage`.
 //!
 //! A library, so that the rules of [`check_workspace`] are also a test of
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
