@@ -39,6 +39,11 @@ const DIRECTORY: &str = "the directory";
 /// refused everything from then on, before a sync of ours was answered by EIO:
 /// checked like the others, and done again.
 const READ_ONLY: &str = "none, but read-only";
+/// What is noted where a sync failed as it is meant to, but with ENOSPC, for the
+/// device passes on what it met below: checked like the others, and done again.
+const SYNC_WITHOUT_SPACE: &str = "none, but a sync without space";
+/// What counts for nothing: another experiment than the one that is meant.
+const NOTES: [&str; 4] = [DIRECTORY, NO_SPACE, READ_ONLY, SYNC_WITHOUT_SPACE];
 /// Devices tried for each one that fails as meant, at the most.
 const MOST_TRIES: u64 = 5;
 /// Replies after which a device should long have failed.
@@ -54,7 +59,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             let outcome = cycle(scratch, &mut fresh);
             rig.take_over(fresh);
             let name = outcome?;
-            rig.cycles += u64::from(![DIRECTORY, NO_SPACE, READ_ONLY].contains(&name.as_str()));
+            rig.cycles += u64::from(!NOTES.contains(&name.as_str()));
             *synced.entry(name).or_default() += 1;
             if rig.cycles == cycles {
                 break;
@@ -141,8 +146,11 @@ fn poisoned_by(text: &str) -> Option<String> {
     if cause.ends_with("(os error 30)") {
         return Some(READ_ONLY.into());
     }
-    let cause = cause.strip_suffix("(os error 5)")?;
-    let (_, file) = cause.rsplit_once("sync ")?;
+    let (_, sync) = cause.rsplit_once("sync ")?;
+    if sync.ends_with("(os error 28)") {
+        return Some(SYNC_WITHOUT_SPACE.into());
+    }
+    let file = sync.strip_suffix("(os error 5)")?;
     let path = file.split_once(": ")?.0;
     let name = match path.starts_with("directory ") {
         true => DIRECTORY,
@@ -173,7 +181,7 @@ pub(crate) fn used_kib(point: &Path) -> Outcome<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECTORY, READ_ONLY, poisoned_by};
+    use super::{DIRECTORY, READ_ONLY, SYNC_WITHOUT_SPACE, poisoned_by};
 
     #[test]
     fn only_a_sync_that_met_eio_or_an_aborted_journal_is_a_cause() {
@@ -191,11 +199,13 @@ mod tests {
         assert_eq!(refusal(&background).as_deref(), Some("sst_1.db"));
         let aborted = "append to /a/wal.log: Read-only file system (os error 30)";
         assert_eq!(refusal(aborted).as_deref(), Some(READ_ONLY));
+        let full = "cannot sync the log: sync /a/wal.log: No space left on device (os error 28)";
+        assert_eq!(refusal(full).as_deref(), Some(SYNC_WITHOUT_SPACE));
         let silent = format!("MISCONF the engine stopped after a failure ({aborted}); no advice");
         assert_eq!(poisoned_by(&silent), None);
         for other in [
             format!("append to /a/wal.log: {eio}"),
-            "sync /a/wal.log: No space left on device (os error 28)".into(),
+            "append to /a/wal.log: No space left on device (os error 28)".into(),
             "a panic while committing".into(),
         ] {
             assert_eq!(refusal(&other), None, "{other}");
