@@ -218,7 +218,7 @@ fn outcome_of(child: Child, hunt: Hunt) -> Outcome<Option<String>> {
     let output = child.wait_with_output().context("cannot wait for a hunt")?;
     let report = String::from_utf8_lossy(&output.stdout);
     let found = match hunt {
-        Hunt::Simulation => report.lines().next().unwrap_or("no report").to_owned(),
+        Hunt::Simulation => report.clone().into_owned(),
         Hunt::Test(name) => name.to_owned(),
     };
     let was_run = hunt == Hunt::Simulation || !report.contains("running 0 tests");
@@ -237,9 +237,13 @@ fn print_exhibit(exhibit: &Exhibit) {
         (false, Some(_)) => "WRONG ",
         (false, None) => "MISSED",
     };
-    let by = exhibit.caught_by.as_deref().unwrap_or("nothing found");
-    let by: String = by.chars().take(100).collect();
+    let report = exhibit.caught_by.as_deref().unwrap_or("nothing found");
+    let by: String = report.lines().next().unwrap_or_default().chars().take(100).collect();
     println!("{word} {:<34} {:>6.1} s  {by}", exhibit.name(), exhibit.seconds);
+    if exhibit.mutant.is_none() && exhibit.caught_by.is_some() {
+        // A bug of ours: all that is known of it.
+        println!("{report}");
+    }
 }
 
 fn summarise(exhibits: &[Exhibit], seconds: f64) -> Outcome {
