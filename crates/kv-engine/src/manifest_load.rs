@@ -31,8 +31,8 @@ pub(crate) struct LoadedManifest {
 ///
 /// A manifest without an intact header or first record was never finished:
 /// its predecessor still counts, and before there was one there was nothing
-/// else either. Its sectors may also show a manifest of ours that was removed
-/// before. Any other damage is refused.
+/// else either. Its sectors may also show a manifest that was removed before, of
+/// ours or, where it has no record, of any database. Any other damage is refused.
 pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<LoadedManifest>> {
     let mut descending = listing.manifests.clone();
     descending.sort_unstable_by(|a, b| b.cmp(a));
@@ -47,6 +47,10 @@ pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<Loade
             Err(Error::Corruption { offset: 0, .. }) if has_predecessor || !has_data => {}
             Err(error @ Error::Corruption { offset: FILE_ID_OFFSET, .. }) if has_predecessor => {
                 let header = read_header(&*env.fs, &names::manifest(id), FileKind::Manifest)?;
+                if !holds_a_record(&*env.fs, &names::manifest(id))? {
+                    // Whatever its sectors held before, nobody has finished it.
+                    continue;
+                }
                 if header.file_id > id {
                     return Err(error);
                 }
@@ -56,6 +60,16 @@ pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<Loade
         }
     }
     Ok(None)
+}
+
+/// Whether the first record of a manifest is intact, whoever wrote it.
+fn holds_a_record(fs: &dyn Fs, name: &str) -> Result<bool> {
+    let mut reader = LogReader::open(fs, name, FileKind::Manifest, SegmentPosition::Last)?;
+    match reader.next_record() {
+        Ok(record) => Ok(record.is_some()),
+        Err(Error::Corruption { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A file with the header of an older manifest gives way to its predecessor if
