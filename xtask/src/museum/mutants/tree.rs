@@ -2,7 +2,7 @@
 
 use super::{Hunt, Mutant};
 
-pub(super) const MUTANTS: [Mutant; 8] = [
+pub(super) const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "tombstone-dropped-early",
         hunt: Hunt::Simulation,
@@ -63,14 +63,5 @@ pub(super) const MUTANTS: [Mutant; 8] = [
         original: "        for op in &batch.ops {",
         code: "        let applied = batch.ops.len() - usize::from(MUTANT && batch.ops.len() > 2);
         for op in &batch.ops[..applied] {",
-    },
-    Mutant {
-        name: "full-disk-ends-the-log",
-        hunt: Hunt::Simulation,
-        bug: "a log that does not fit is written all the same, as far as it goes",
-        file: "kv-wal/src/writer.rs",
-        original: "            Err(error) if error.is_out_of_space() => Err(error),",
-        code: "            Err(error) if error.is_out_of_space() && MUTANT => Ok(()),
-            Err(error) if error.is_out_of_space() => Err(error),",
     },
 ];
