@@ -93,9 +93,7 @@ impl Shared {
 
     /// Syncs and acknowledges all that is in the log, and marks its end.
     fn finish_log(&self, mut writer: Writer) -> Result<()> {
-        if let Err(error) = writer.log.sync() {
-            return Err(self.poison(format!("cannot sync the log: {error}")));
-        }
+        self.sync_last(&mut writer.log)?;
         self.acknowledge_all();
         let marked = self.with_reserve(|| writer.log.finish());
         self.is_log_marked.store(marked.is_ok(), Ordering::Release);

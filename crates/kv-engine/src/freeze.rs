@@ -20,8 +20,7 @@ impl Shared {
     /// 4. Swap the view. A flush that finds the frozen memory table finds its
     ///    segment sealed or to be sealed, and not under the active name.
     pub(crate) fn freeze(&self, writer: &mut Writer, next: PreparedSegment) {
-        if let Err(error) = writer.log.sync() {
-            self.poison(format!("cannot sync the log: {error}"));
+        if self.sync_last(&mut writer.log).is_err() {
             return;
         }
         let last_seqno = SeqNo(writer.next_seqno.0 - 1);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use kv_core::{Error, Result, SeqNo};
 use kv_env::SyncHandle;
-use kv_wal::{Lsn, SyncedPosition};
+use kv_wal::{LogWriter, Lsn, SyncedPosition};
 
 use crate::commit::Writer;
 use crate::options::{Background, Durability};
@@ -259,6 +259,17 @@ impl Shared {
         for group in done {
             group.complete_all(&Ok(()));
         }
+    }
+
+    /// Syncs the segment that the holder of the writer role is about to leave.
+    ///
+    /// Takes the sync role for that. The operating system tells of lost pages
+    /// once: were a sync of that role under way, it could get the error and this
+    /// one a success for the same bytes. Behind the role every failure is latched.
+    pub(crate) fn sync_last(&self, log: &mut LogWriter) -> Result<()> {
+        let _role = self.sync.role.lock();
+        self.poison.check()?;
+        log.sync().map_err(|error| self.poison(format!("cannot sync the log: {error}")))
     }
 
     /// After the active segment was synced by the holder of the writer role:

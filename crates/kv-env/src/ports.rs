@@ -104,6 +104,10 @@ pub trait WriteFile: Send {
 }
 
 /// Syncs a file while its owner goes on appending.
+///
+/// A failure is reported once, to one of those who sync the same file at the same
+/// time, and the others may be told of a success: whoever draws conclusions from
+/// it must be the only one.
 pub trait SyncHandle: Send + Sync {
     /// Makes durable at least what was appended before the call.
     fn sync(&self) -> Result<()>;

@@ -160,6 +160,9 @@ impl LogWriter {
 
     /// Syncs the file from another thread. Take [`flushed`](LogWriter::flushed)
     /// before calling it and [`SyncedPosition::advance`] after it succeeded.
+    ///
+    /// One sync at a time, those of the writer included, and none after a failed
+    /// one: the operating system reports lost pages to one caller only.
     pub fn sync_handle(&self) -> Arc<dyn SyncHandle> {
         self.file.sync_handle()
     }

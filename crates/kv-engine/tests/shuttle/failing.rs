@@ -43,6 +43,44 @@ fn a_failed_sync_of_the_log_answers_everybody() {
     explore(1000, || one_failure(roomy(), Operation::Sync, "wal*"));
 }
 
+/// Writers whose log cannot be synced, while `meanwhile` syncs it as well. The
+/// system tells of lost pages once: to the sync role or to the other, whichever
+/// is first, and the other must not take its own success for an answer.
+fn failing_sync_beside(options: Options, writers: usize, meanwhile: fn(&World)) {
+    let world = World::new(options);
+    for name in ["first", "second"] {
+        world.write(name, Call::Write(Durability::Os)).unwrap();
+    }
+    let fault = Fault::new(Failure::Device).of(Operation::Sync).on("wal.log");
+    world.disk.inject(fault.times(1));
+    let writers: Vec<_> = (0..writers)
+        .map(|writer| {
+            world.spawn(move |world| {
+                let outcome = world.write(&writer.to_string(), Call::Write(Durability::Sync));
+                let refused = matches!(outcome, Err(Error::Poisoned { .. } | Error::Closed));
+                assert!(refused || outcome.is_ok(), "{outcome:?}");
+            })
+        })
+        .collect();
+    meanwhile(&world);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    world.check();
+}
+
+#[test]
+fn a_failed_sync_beside_a_close_is_a_failure_for_both() {
+    explore(1500, || failing_sync_beside(roomy(), 2, |world| drop(world.engine.close())));
+}
+
+/// The third batch fills the memory table: who writes the next syncs the segment
+/// that it leaves.
+#[test]
+fn a_failed_sync_beside_a_freeze_is_a_failure_for_both() {
+    explore(3000, || failing_sync_beside(tiny(), 3, |_| ()));
+}
+
 #[test]
 fn a_failed_append_to_the_log_answers_everybody() {
     explore(600, || one_failure(roomy(), Operation::Append, "wal*"));
