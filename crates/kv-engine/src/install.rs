@@ -54,10 +54,9 @@ impl Shared {
         for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
             live.mark_obsolete();
         }
-        match manifest.rotate_if_long(&self.env) {
-            Err(error) => Err(self.poison(format!("cannot replace the manifest: {error}"))),
-            Ok(()) => Ok(()),
-        }
+        self.alone_with_directory("cannot replace the manifest", || {
+            manifest.rotate_if_long(&self.env)
+        })
     }
 
     /// Records that segment `id` exists, before it takes its first record.

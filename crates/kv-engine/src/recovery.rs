@@ -338,6 +338,7 @@ fn assemble(parts: Parts) -> Shared {
         sync: SyncQueue::new(&writer),
         commit: CommitQueue::new(writer),
         manifest: Mutex::new(parts.manifest),
+        directory: Mutex::new(()),
         segments: Segments::new(started.names),
         busy: Mutex::new(Busy::default()),
         // Ids below the reserve of the last open may be in use by leftovers.

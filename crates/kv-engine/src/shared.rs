@@ -1,9 +1,9 @@
 //! What all threads of an engine share, and who may change it.
 //!
-//! Lock order, outermost first: writer role, sync role, manifest, busy set,
-//! view change, pending groups, segment state. Apart from these: the pass of
-//! the scrub, its findings. Nothing else nests. No lock that a caller needs is
-//! held across a write of a background thread.
+//! Lock order, outermost first: writer role, sync role, manifest, directory,
+//! busy set, view change, pending groups, segment state. Apart from these: the
+//! pass of the scrub, its findings. Nothing else nests. No lock that a caller
+//! needs is held across a write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) commit: CommitQueue,
     pub(crate) sync: SyncQueue,
     pub(crate) manifest: Mutex<Manifest>,
+    /// Held by the one who syncs the directory.
+    pub(crate) directory: Mutex<()>,
     pub(crate) segments: Segments,
     /// Tables of running compactions.
     pub(crate) busy: Mutex<Busy>,
@@ -130,10 +132,22 @@ impl Shared {
     /// Makes changes of directory entries durable. Like any sync it is never
     /// tried again, whoever asked for it: a failure poisons the engine.
     pub(crate) fn sync_directory(&self) -> Result<()> {
-        self.env
-            .fs
-            .sync_dir()
-            .map_err(|error| self.poison(format!("cannot sync the directory: {error}")))
+        self.alone_with_directory("cannot sync the directory", || self.env.fs.sync_dir())
+    }
+
+    /// Does `work`, which syncs the directory, while nobody else does; an error
+    /// poisons the engine.
+    ///
+    /// The operating system reports a failure once: beside a sync that gets it
+    /// another one could succeed. Here it comes after, and is not begun.
+    pub(crate) fn alone_with_directory<T>(
+        &self,
+        failure: &str,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let _turn = self.directory.lock();
+        self.poison.check()?;
+        work().map_err(|error| self.poison(format!("{failure}: {error}")))
     }
 
     pub(crate) fn level_stats(&self) -> Vec<LevelStats> {

@@ -81,6 +81,29 @@ fn a_failed_sync_beside_a_freeze_is_a_failure_for_both() {
     explore(3000, || failing_sync_beside(tiny(), 3, |_| ()));
 }
 
+/// Flushes, compactions and callers that compact all sync the directory.
+#[test]
+fn a_failed_sync_of_the_directory_is_not_tried_again() {
+    explore(1500, || {
+        let world = World::new(tiny());
+        let fault = Fault::new(Failure::Device).of(Operation::SyncDir);
+        world.disk.inject(fault.after(thread_rng().gen_range(0..24)).times(1));
+        let writer = world.spawn(|world| {
+            for round in 0..12 {
+                let outcome = world.write(&round.to_string(), Call::Write(Durability::Os));
+                assert!(matches!(outcome, Ok(_) | Err(Error::Poisoned { .. })), "{outcome:?}");
+            }
+        });
+        for _ in 0..2 {
+            let outcome = world.engine.compact();
+            assert!(matches!(outcome, Ok(()) | Err(Error::Poisoned { .. })), "{outcome:?}");
+        }
+        writer.join().unwrap();
+        let _ = world.engine.close();
+        world.check();
+    });
+}
+
 #[test]
 fn a_failed_append_to_the_log_answers_everybody() {
     explore(600, || one_failure(roomy(), Operation::Append, "wal*"));

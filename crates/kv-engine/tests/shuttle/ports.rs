@@ -1,5 +1,6 @@
 //! The simulated disk and a clock, with points where threads may be switched
-//! around every call, and a watch over files that are gone.
+//! around every call, and a watch over files that are gone and over syncs that
+//! are tried again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +20,8 @@ fn meet() {
 pub(crate) fn ports(disk: &SimDisk) -> Env {
     let env = disk.env();
     let clock = Arc::new(JumpingClock { now: std::sync::Mutex::default() });
-    Env {
-        fs: Arc::new(WatchedFs { inner: env.fs, open: std::sync::Mutex::default() }),
-        clock,
-        ..env
-    }
+    let (open, syncs) = (std::sync::Mutex::default(), Syncs::default());
+    Env { fs: Arc::new(WatchedFs { inner: env.fs, open, syncs }), clock, ..env }
 }
 
 /// A clock that jumps ahead at every look: any timeout may be over.
@@ -52,6 +50,24 @@ type Removed = Arc<AtomicBool>;
 struct WatchedFs {
     inner: Arc<dyn Fs>,
     open: std::sync::Mutex<Vec<(String, Removed)>>,
+    /// Those of the directory.
+    syncs: Syncs,
+}
+
+/// The syncs of one file or directory: none may follow on one that failed,
+/// whichever thread it comes from, for it would succeed.
+#[derive(Debug, Clone, Default)]
+struct Syncs {
+    has_failed: Arc<AtomicBool>,
+}
+
+impl Syncs {
+    fn watch(&self, sync: impl FnOnce() -> Result<()>) -> Result<()> {
+        between_meetings(|| {
+            assert!(!self.has_failed.load(Ordering::SeqCst), "a sync is tried again");
+            sync().inspect_err(|_| self.has_failed.store(true, Ordering::SeqCst))
+        })
+    }
 }
 
 /// Switches before and after `call`.
@@ -69,7 +85,7 @@ impl Fs for WatchedFs {
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
         let inner = between_meetings(|| self.inner.create(name))?;
-        Ok(Box::new(MeetingWriteFile { inner }))
+        Ok(Box::new(MeetingWriteFile { inner, syncs: Syncs::default() }))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
@@ -106,7 +122,7 @@ impl Fs for WatchedFs {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        between_meetings(|| self.inner.sync_dir())
+        self.syncs.watch(|| self.inner.sync_dir())
     }
 
     fn lock(&self, name: &str) -> Result<Box<dyn DirLock>> {
@@ -124,6 +140,7 @@ impl Fs for WatchedFs {
 
 struct MeetingWriteFile {
     inner: Box<dyn WriteFile>,
+    syncs: Syncs,
 }
 
 impl WriteFile for MeetingWriteFile {
@@ -140,25 +157,27 @@ impl WriteFile for MeetingWriteFile {
     }
 
     fn sync(&mut self) -> Result<()> {
-        between_meetings(|| self.inner.sync())
+        self.syncs.watch(|| self.inner.sync())
     }
 
     fn sync_handle(&self) -> Arc<dyn SyncHandle> {
-        Arc::new(MeetingSyncHandle { inner: self.inner.sync_handle() })
+        let (inner, syncs) = (self.inner.sync_handle(), self.syncs.clone());
+        Arc::new(MeetingSyncHandle { inner, syncs })
     }
 
     fn seal(&mut self) -> Result<()> {
-        between_meetings(|| self.inner.seal())
+        self.syncs.watch(|| self.inner.seal())
     }
 }
 
 struct MeetingSyncHandle {
     inner: Arc<dyn SyncHandle>,
+    syncs: Syncs,
 }
 
 impl SyncHandle for MeetingSyncHandle {
     fn sync(&self) -> Result<()> {
-        between_meetings(|| self.inner.sync())
+        self.syncs.watch(|| self.inner.sync())
     }
 }
 
