@@ -64,7 +64,6 @@ fn guard(shared: &Shared, name: &str, body: fn(&Shared)) {
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("unknown panic");
         shared.poison(format!("thread {name} panicked: {what}"));
-        shared.signals.announce_progress();
     }
 }
 
@@ -99,8 +98,8 @@ impl Shared {
     }
 
     /// Repeats `step` while it finds work. A full disk is waited for, and so are
-    /// file descriptors. Any other error ends writing: what a background job cannot do, the next one cannot
-    /// either.
+    /// file descriptors. Any other error ends writing: what a background job
+    /// cannot do, the next one cannot either.
     fn work(&self, step: fn(&Shared) -> Result<bool>) {
         loop {
             if self.check_open().is_err() || self.poison.error().is_some() {
@@ -126,7 +125,6 @@ impl Shared {
                 }
                 Err(error) => {
                     self.poison(format!("background work failed: {error}"));
-                    self.note_progress();
                     return;
                 }
             }

@@ -54,7 +54,6 @@ impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() && !self.was_panicking {
             self.shared.poison(format!("a panic during {}", self.during));
-            self.shared.signals.announce_progress();
         }
     }
 }

@@ -292,7 +292,8 @@ impl Shared {
         self.finish(pending, target);
     }
 
-    /// Latches a failure and answers every write in flight with it.
+    /// Latches a failure, answers every write in flight with it, and wakes whoever
+    /// waits for the background, which will do nothing more.
     pub(crate) fn poison(&self, cause: String) -> Error {
         self.poison.set(cause);
         let error = self.poison.error().expect("the latch was just set");
@@ -305,7 +306,7 @@ impl Shared {
         for group in groups {
             group.complete_all(&Err(error.clone()));
         }
-        self.drive_writer();
+        self.note_progress();
         error
     }
 

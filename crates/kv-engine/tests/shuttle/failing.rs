@@ -81,6 +81,17 @@ fn a_failed_sync_beside_a_freeze_is_a_failure_for_both() {
     explore(3000, || failing_sync_beside(tiny(), 3, |_| ()));
 }
 
+/// Who waits for the background learns of a failure that somebody else met.
+#[test]
+fn a_flush_on_demand_ends_when_the_log_fails() {
+    explore(1500, || {
+        failing_sync_beside(roomy(), 2, |world| {
+            let outcome = world.engine.flush();
+            assert!(matches!(outcome, Ok(()) | Err(Error::Poisoned { .. })), "{outcome:?}");
+        });
+    });
+}
+
 /// Flushes, compactions and callers that compact all sync the directory.
 #[test]
 fn a_failed_sync_of_the_directory_is_not_tried_again() {
