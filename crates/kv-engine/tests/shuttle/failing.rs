@@ -129,3 +129,33 @@ fn a_failed_background_job_answers_everybody() {
 fn a_failed_sync_of_the_manifest_answers_everybody() {
     explore(600, || one_failure(tiny(), Operation::Sync, "MANIFEST*"));
 }
+
+/// Any calls fail, one or many, while all that callers can do is done:
+/// everybody gets an answer, and what was acknowledged is on the disk.
+#[test]
+fn whatever_fails_everybody_gets_an_answer() {
+    explore(2000, || {
+        let world = World::new(tiny());
+        let mut random = thread_rng();
+        let failures = [Failure::Device, Failure::NoSpace, Failure::TooManyOpenFiles];
+        let fault = Fault::new(failures[random.gen_range(0..failures.len())]);
+        // Not for ever: who waits for a descriptor waits until there is one.
+        let times = if random.gen_bool(0.5) { 1 } else { random.gen_range(2..30) };
+        world.disk.inject(fault.after(random.gen_range(0..60)).times(times));
+        let calls = [Call::Write(Durability::Sync), Call::Submit(Durability::Interval)];
+        let writers = calls.map(|call| {
+            world.spawn(move |world| {
+                for round in 0..4 {
+                    let _ = world.write(&format!("{call:?} {round}"), call);
+                }
+            })
+        });
+        let flusher = world.spawn(|world| drop(world.engine.flush()));
+        let compactor = world.spawn(|world| drop(world.engine.compact()));
+        for thread in writers.into_iter().chain([flusher, compactor]) {
+            thread.join().unwrap();
+        }
+        let _ = world.engine.close();
+        world.check();
+    });
+}
