@@ -44,7 +44,8 @@
 //! let cache = BlockCache::new(8 << 20);
 //! let table = Table::open(&*fs, "sst_000013.db", expected, ReadMode::Map, cache)?;
 //!
-//! let found = table.get(b"apple", KeyHash::of(b"apple"))?.expect("it was added");
+//! let hash = KeyHash::of(header.database_id, b"apple");
+//! let found = table.get(b"apple", hash)?.expect("it was added");
 //! assert_eq!((found.seqno, &*found.value), (SeqNo(7), &b"red"[..]));
 //!
 //! let mut cursor = table.cursor(CursorPurpose::Read);

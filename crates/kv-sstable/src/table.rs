@@ -95,12 +95,13 @@ impl Table {
         Ok(Arc::new(Table { file, filter, properties, summary, header, footer }))
     }
 
-    /// The entry of `key`, whose hash is `hash`.
+    /// The entry of `key`, whose hash in the database of this table is `hash`.
     ///
     /// The filter is asked first. In map mode the value of a plain block is
     /// pinned in the map, else in a cached block.
     pub fn get(self: &Arc<Self>, key: &[u8], hash: KeyHash) -> Result<Option<FoundEntry>> {
-        debug_assert_eq!(hash, KeyHash::of(key), "the hash belongs to the key");
+        let own_hash = || KeyHash::of(self.header.database_id, key);
+        debug_assert_eq!(hash, own_hash(), "the hash belongs to the key and the database");
         if !self.may_contain(hash) {
             return Ok(None);
         }

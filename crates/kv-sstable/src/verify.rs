@@ -106,7 +106,7 @@ impl Audit {
             }
             end = entry.end;
             let key = self.position.key();
-            let hash = KeyHash::of(key);
+            let hash = KeyHash::of(table.header().database_id, key);
             if self.totals.entries > 0 && key <= self.totals.last_key.as_slice() {
                 return Err(Defect::Damaged("the keys of the block are out of order"));
             }
