@@ -163,7 +163,7 @@ impl Shared {
     /// Removes the files of tables that nobody refers to any more.
     fn collect_garbage(&self) -> Result<bool> {
         let mut any = false;
-        while let Some(name) = self.garbage.pop() {
+        while let Some(name) = self.tables.pop_garbage() {
             self.env.fs.remove(&name)?;
             any = true;
         }

@@ -20,7 +20,7 @@ pub struct VerifyReport {
 
 pub(crate) fn verify(table: &Table, deep: bool) -> Result<VerifyReport> {
     // Best effort: pages that are mapped stay in memory.
-    table.file.file.drop_cache()?;
+    table.file.source.file()?.drop_cache()?;
     let mut readahead = Readahead::default();
     let mut audit = Audit::default();
     let blocks = table.file.index.block_count();

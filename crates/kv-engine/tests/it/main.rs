@@ -23,6 +23,7 @@ mod golden;
 mod limits;
 mod log_end;
 mod manifest_rotation;
+mod many_tables;
 mod model;
 mod no_descriptors;
 mod panics;
