@@ -41,7 +41,7 @@ impl Shared {
             None => self.tables.open(meta, database_id),
         });
         let new = new.inspect_err(|error| {
-            if error.is_out_of_descriptors() {
+            if error.is_out_of_resources() {
                 self.discard_tables(edit, &known);
             }
         })?;

@@ -65,6 +65,11 @@ impl Tables {
         Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
     }
 
+    /// Takes back a file that could not be removed.
+    pub(crate) fn push_garbage(&self, name: String) {
+        self.garbage.push(name);
+    }
+
     /// A file that can be removed.
     pub(crate) fn pop_garbage(&self) -> Option<String> {
         self.garbage.pop()

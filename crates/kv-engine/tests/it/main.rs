@@ -34,4 +34,5 @@ mod sample_run;
 mod scrub;
 mod strays;
 mod support;
+mod typed_errors;
 mod written_once;
