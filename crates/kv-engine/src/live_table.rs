@@ -99,11 +99,11 @@ fn expected_table(meta: &TableMeta, database_id: DatabaseId) -> ExpectedTable {
 
 fn check_is_meant(table: &Table, meta: &TableMeta) -> Result<()> {
     let summary = table.summary();
-    if (summary.file_uid, summary.checksum) == (meta.file_uid, meta.checksum) {
-        return Ok(());
+    if (summary.file_uid, summary.checksum) != (meta.file_uid, meta.checksum) {
+        let what = "this is not the table that the manifest names; put the right one back";
+        return Err(Error::corruption(meta.file_name(), 0, what));
     }
-    let what = "this is not the table that the manifest names; put the right one back";
-    Err(Error::corruption(meta.file_name(), 0, what))
+    Ok(())
 }
 
 /// A table of the current version or of one that a reader still holds.
