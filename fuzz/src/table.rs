@@ -127,7 +127,9 @@ fn read(fs: &dyn Fs, file_bytes: usize, mode: ReadMode, probes: &[Vec<u8>]) -> F
 /// Of a table that was verified every entry is found by its key.
 fn assert_lookups(table: &Arc<Table>, entries: &[OwnedEntry]) {
     for entry in entries.iter().take(64) {
-        let found = table.get(&entry.key, KeyHash::of(table.header().database_id, &entry.key)).expect("it was verified");
+        let found = table
+            .get(&entry.key, KeyHash::of(table.header().database_id, &entry.key))
+            .expect("it was verified");
         let found = found.expect("it was verified");
         let expected = (entry.seqno, entry.kind, &entry.value[..]);
         assert_eq!((found.seqno, found.kind, &*found.value), expected);
