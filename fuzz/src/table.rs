@@ -127,7 +127,9 @@ fn read(fs: &dyn Fs, file_bytes: usize, mode: ReadMode, probes: &[Vec<u8>]) -> F
 /// Of a table that was verified every entry is found by its key.
 fn assert_lookups(table: &Arc<Table>, entries: &[OwnedEntry]) {
     for entry in entries.iter().take(64) {
-        let found = table.get(&entry.key, KeyHash::of(&entry.key)).expect("it was verified");
+        let found = table
+            .get(&entry.key, KeyHash::of(table.header().database_id, &entry.key))
+            .expect("it was verified");
         let found = found.expect("it was verified");
         let expected = (entry.seqno, entry.kind, &entry.value[..]);
         assert_eq!((found.seqno, found.kind, &*found.value), expected);
@@ -136,7 +138,7 @@ fn assert_lookups(table: &Arc<Table>, entries: &[OwnedEntry]) {
 
 /// Looks for a key by all ways, on a table that may be damaged.
 fn probe(table: &Arc<Table>, key: &[u8], truth: Option<&[OwnedEntry]>) {
-    let found = table.get(key, KeyHash::of(key));
+    let found = table.get(key, KeyHash::of(table.header().database_id, key));
     let mut cursor = table.cursor(CursorPurpose::Read);
     let at_or_behind = cursor.seek(key).map(|()| cursor.valid().then(|| cursor.key().to_vec()));
     let before = cursor.seek_before(key).map(|()| cursor.valid().then(|| cursor.key().to_vec()));

@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The operating system refused. Free space, mend permissions or the
     /// device, then open the database again.
-    #[error("{operation} {path}: {source}")]
+    #[error("{operation} {path}: {source}{}", advice(source))]
     Io {
         /// What was attempted, as a verb: `open`, `append to`, `sync`.
         operation: &'static str,
@@ -133,8 +133,49 @@ impl Error {
             if matches!(source.raw_os_error(), Some(ENFILE | EMFILE)))
     }
 
+    /// True if the process or the system has run out of what others give back
+    /// by themselves, file descriptors or memory (`ENOMEM`): that passes, and a
+    /// call that has changed nothing may be repeated.
+    pub fn is_out_of_resources(&self) -> bool {
+        const ENOMEM: i32 = 12;
+        let is_out_of_memory = matches!(self, Error::Io { source, .. }
+            if source.raw_os_error() == Some(ENOMEM));
+        is_out_of_memory || self.is_out_of_descriptors()
+    }
+
     /// True if a file or directory does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// What to do about an error of the operating system, where its own words do not
+/// tell. One that was made by us says so itself.
+fn advice(source: &io::Error) -> &'static str {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let Some(number) = source.raw_os_error() else { return "" };
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; give the user of this process its permissions on it back"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the file system cannot be written to: look for the reason in the log of the \
+             system, check the file system, and mount it for writing again"
+        }
+        io::ErrorKind::StaleNetworkFileHandle => {
+            "; the server of the network file system has forgotten the file: mount it again, \
+             or use a local disk"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit of the process for the size of files (ulimit -f), or use a \
+             file system that takes larger ones"
+        }
+        io::ErrorKind::QuotaExceeded => "; free some space of this user or raise its quota",
+        io::ErrorKind::OutOfMemory => "; free some memory or raise the limit of the process for it",
+        _ if matches!(number, ENFILE | EMFILE) => {
+            "; close some connections or raise the limit for open files (ulimit -n)"
+        }
+        _ => "",
     }
 }

@@ -70,7 +70,7 @@ fn guard(shared: &Shared, name: &str, body: fn(&Shared)) {
 impl Shared {
     fn run_flush_thread(&self) {
         while self.signals.wait_for_flush(self.space.patience()) != Wake::Closed {
-            if self.space.is_time_to_retry() {
+            if self.space.stop_waiting() {
                 self.signals.wake_compact();
             }
             self.work(Shared::flush_step);
@@ -98,8 +98,9 @@ impl Shared {
     }
 
     /// Repeats `step` while it finds work. A full disk is waited for, and so are
-    /// file descriptors. Any other error ends writing: what a background job
-    /// cannot do, the next one cannot either.
+    /// file descriptors and memory: a job that finds none has kept what it read
+    /// and removed what it wrote. Any other error ends writing: what a background
+    /// job cannot do, the next one cannot either.
     fn work(&self, step: fn(&Shared) -> Result<bool>) {
         loop {
             if self.check_open().is_err() || self.poison.error().is_some() {
@@ -118,7 +119,7 @@ impl Shared {
                         return;
                     }
                 }
-                Err(error) if error.is_out_of_descriptors() => {
+                Err(error) if error.is_out_of_resources() => {
                     self.space.retry_after(error);
                     self.note_progress();
                     return;
@@ -161,8 +162,11 @@ impl Shared {
     /// Removes the files of tables that nobody refers to any more.
     fn collect_garbage(&self) -> Result<bool> {
         let mut any = false;
-        while let Some(name) = self.garbage.pop() {
-            self.env.fs.remove(&name)?;
+        while let Some(name) = self.tables.pop_garbage() {
+            if let Err(error) = self.env.fs.remove(&name) {
+                self.tables.push_garbage(name);
+                return Err(error);
+            }
             any = true;
         }
         Ok(any)
@@ -171,7 +175,7 @@ impl Shared {
     /// One step of any background work, for engines without threads.
     pub(crate) fn background_step(&self) -> Result<bool> {
         self.check_running()?;
-        self.space.is_time_to_retry();
+        self.space.stop_waiting();
         let mut worked = self.settle_step(self.flush_step())?;
         if !worked {
             worked = self.settle_step(self.compact_step())?;
@@ -191,7 +195,7 @@ impl Shared {
                 Ok(worked)
             }
             Err(error) if error.is_out_of_space() => Ok(self.note_no_space()),
-            Err(error) if error.is_out_of_descriptors() => {
+            Err(error) if error.is_out_of_resources() => {
                 self.space.retry_after(error);
                 Ok(false)
             }

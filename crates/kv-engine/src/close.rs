@@ -62,7 +62,7 @@ impl Shared {
                 Ok(())
             }
             Background::Manual => {
-                self.space.is_time_to_retry();
+                self.space.stop_waiting();
                 self.settle_step(self.flush_step()).map(|_| ())
             }
         }

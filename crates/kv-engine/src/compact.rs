@@ -21,9 +21,10 @@ impl Shared {
         let pick = if idle { pick_idle } else { pick };
         let plan = self.begin_plan(|version, busy| pick(version, &self.policy, busy));
         let Some(plan) = plan else { return Ok(false) };
-        if !self.has_space_for(&plan)? {
+        let has_space = self.has_space_for(&plan);
+        if !matches!(has_space, Ok(true)) {
             self.busy.lock().end(&plan);
-            return Ok(false);
+            return has_space;
         }
         let outcome = self.carry_out(&plan);
         if outcome.as_ref().is_err_and(Error::is_out_of_space) {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kv_compaction::{TableMeta, TableRef, VersionEdit};
-use kv_core::{DatabaseId, Result, SeqNo};
+use kv_compaction::{TableRef, VersionEdit};
+use kv_core::{Result, SeqNo};
 
-use crate::live_table::{LiveTable, open_table};
+use crate::live_table::LiveTable;
 use crate::shared::Shared;
 use crate::view::View;
 
@@ -38,10 +38,10 @@ impl Shared {
         let database_id = manifest.database_id();
         let new = old.apply(edit, |meta| match known.get(&meta.id) {
             Some(live) => Ok(Arc::clone(live)),
-            None => self.open_table(meta, database_id),
+            None => self.tables.open(meta, database_id),
         });
         let new = new.inspect_err(|error| {
-            if error.is_out_of_descriptors() {
+            if error.is_out_of_resources() {
                 self.discard_tables(edit, &known);
             }
         })?;
@@ -71,12 +71,6 @@ impl Shared {
         for (_, meta) in new {
             let _ = self.env.fs.remove(&meta.file_name());
         }
-    }
-
-    fn open_table(&self, meta: &TableMeta, database_id: DatabaseId) -> Result<Arc<LiveTable>> {
-        let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
-        let table = open_table(&*self.env.fs, meta, database_id, mode, cache)?;
-        Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
     }
 }
 

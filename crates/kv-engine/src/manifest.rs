@@ -150,7 +150,7 @@ impl Manifest {
     /// Makes sure that `edit` can be appended on a full disk.
     ///
     /// # Errors
-    /// Out of space: nothing has changed.
+    /// Out of space or resources: nothing has changed.
     pub(crate) fn make_room(&mut self, edit: &VersionEdit) -> Result<()> {
         // The size of an edit does not depend on where it stands.
         let payload = edit.encode(self.header.seed(), 0)?;
@@ -170,7 +170,7 @@ impl Manifest {
     }
 
     /// Replaces the file by a snapshot once it has grown too long. On a full
-    /// disk, or without a file descriptor, that has to wait.
+    /// disk, or without a file descriptor or memory, that has to wait.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
@@ -182,7 +182,7 @@ impl Manifest {
         let version = Arc::clone(&self.version);
         let (database_id, state) = (self.header.database_id, self.state.clone());
         let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
-            Err(error) if error.is_out_of_space() || error.is_out_of_descriptors() => return Ok(()),
+            Err(error) if error.is_out_of_space() || error.is_out_of_resources() => return Ok(()),
             outcome => outcome?,
         };
         next.complete(env)?;

@@ -66,6 +66,14 @@ pub struct Options {
     pub allow_network_file_system: bool,
     /// Memory for decompressed blocks, in bytes. Default 256 MiB.
     pub block_cache_bytes: u64,
+    /// The most files of tables that are kept open for reading, at least 1.
+    /// Default 256: a quarter of what a process may usually open, so that most
+    /// is left to connections and to the program around the engine. A mapped
+    /// table needs none but while a compaction, a check or the scrub reads it; one
+    /// that is not among the latest is opened again when it is read, which
+    /// costs some microseconds. Threads in the middle of a read may hold one
+    /// more each.
+    pub max_open_files: usize,
     /// How tables are read. Default: mapped, which is the fastest. A mapped
     /// table whose device fails ends the process by SIGBUS, where `Pread` gives
     /// an error for the keys concerned; file systems that are known for such
@@ -105,6 +113,7 @@ impl Default for Options {
             create_if_missing: true,
             allow_network_file_system: false,
             block_cache_bytes: 256 << 20,
+            max_open_files: 256,
             read_mode: ReadMode::Map,
             table: TableOptions::default(),
             background: Background::Threads,
@@ -125,6 +134,7 @@ impl fmt::Debug for Options {
             .field("wal_batch_size", &self.wal_batch_size)
             .field("wal_flush_interval_ms", &self.wal_flush_interval_ms)
             .field("compaction_sstable_threshold", &self.compaction_sstable_threshold)
+            .field("max_open_files", &self.max_open_files)
             .field("read_mode", &self.read_mode)
             .field("background", &self.background)
             .field("scrub_bytes_per_second", &self.scrub_bytes_per_second)
@@ -156,6 +166,9 @@ impl Options {
         }
         if self.compaction_sstable_threshold < 2 {
             return refuse("compaction_sstable_threshold must be at least 2");
+        }
+        if self.max_open_files == 0 {
+            return refuse("max_open_files must be at least 1");
         }
         if self.scrub_interval_secs == 0 {
             return refuse("scrub_interval_secs must be at least 1");

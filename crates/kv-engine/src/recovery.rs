@@ -24,12 +24,12 @@ use kv_compaction::{Busy, TableRef, Version};
 use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
-use kv_sstable::{BlockCache, ReadMode};
+use kv_sstable::ReadMode;
 use kv_wal::LogWriter;
 
 use crate::commit::{CommitQueue, Writer};
 use crate::install::opened_segment;
-use crate::live_table::{Garbage, LiveTable, open_table};
+use crate::live_table::{LiveTable, Tables};
 use crate::manifest::{FILE_ID_RESERVE, Manifest, ManifestState};
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
@@ -70,9 +70,8 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
         Some(loaded) => loaded,
         None => new_database(&env, &options, &listing)?,
     };
-    let cache = BlockCache::new(options.block_cache_bytes);
-    let garbage = Arc::new(Garbage::default());
-    let version = Arc::new(open_tables(&env, &options, &loaded, &listing, &cache, &garbage)?);
+    let tables = Tables::new(&env, &options);
+    let version = Arc::new(open_tables(&tables, &loaded, &listing)?);
     let found = find_segments(&*env.fs, &listing.segments, loaded.database_id, &loaded.state)?;
     let pool = ArenaPool::new(POOL_BYTES);
     let replayed = replay(&env, &found.live, &loaded, &options, &pool)?;
@@ -97,9 +96,8 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
         env,
         options,
         lock,
-        cache,
+        tables,
         pool,
-        garbage,
         version,
         replayed,
         manifest,
@@ -141,12 +139,9 @@ fn no_database(env: &Env) -> Error {
 
 /// Opens every table of the manifest, or says which are missing.
 fn open_tables(
-    env: &Env,
-    options: &Options,
+    tables: &Tables,
     loaded: &LoadedManifest,
     listing: &Listing,
-    cache: &Arc<BlockCache>,
-    garbage: &Arc<Garbage>,
 ) -> Result<Version<LiveTable>> {
     let missing: Vec<String> = loaded
         .version
@@ -161,11 +156,7 @@ fn open_tables(
         );
         return Err(Error::corruption(first.clone(), 0, what));
     }
-    loaded.version.try_map(|meta| {
-        let (mode, cache) = (options.read_mode, Arc::clone(cache));
-        let table = open_table(&*env.fs, meta, loaded.database_id, mode, cache)?;
-        Ok(Arc::new(LiveTable::new((**meta).clone(), table, Arc::clone(garbage))))
-    })
+    loaded.version.try_map(|meta| tables.open(meta, loaded.database_id))
 }
 
 fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestState {
@@ -302,9 +293,8 @@ struct Parts {
     env: Env,
     options: Options,
     lock: Box<dyn DirLock>,
-    cache: Arc<BlockCache>,
+    tables: Tables,
     pool: ArenaPool,
-    garbage: Arc<Garbage>,
     version: Arc<Version<LiveTable>>,
     replayed: Replayed,
     manifest: Manifest,
@@ -343,8 +333,7 @@ fn assemble(parts: Parts) -> Shared {
         busy: Mutex::new(Busy::default()),
         // Ids below the reserve of the last open may be in use by leftovers.
         next_file_id: AtomicU64::new(state.next_file_id - FILE_ID_RESERVE),
-        garbage: parts.garbage,
-        cache: parts.cache,
+        tables: parts.tables,
         pool: parts.pool,
         signals: Signals::new(),
         poison: Poison::default(),

@@ -133,7 +133,7 @@ impl Shared {
     /// Checks the next `budget` bytes.
     ///
     /// # Errors
-    /// Out of descriptors: nothing is passed over.
+    /// Out of descriptors or memory: nothing is passed over.
     fn scrub_slice(&self, budget: u64) -> Result<Slice> {
         let _guard = self.poison_on_panic("a scrub");
         let mut place = self.scrub.pass.lock();
@@ -177,7 +177,7 @@ impl Shared {
             Some(open) => open,
             closed => match TableScrub::open(&*self.env.fs, &live.table) {
                 Ok(open) => closed.insert(open),
-                Err(error) if error.is_out_of_descriptors() => return Err(error),
+                Err(error) if error.is_out_of_resources() => return Err(error),
                 Err(error) => {
                     let what = format!("the file cannot be read: {error}");
                     let part = DamagedPart { offset: 0, bytes: meta.file_bytes, what };

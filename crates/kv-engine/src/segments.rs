@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kv_core::{FileHeader, FileKind, Result};
+use kv_core::{Error, FileHeader, FileKind, Result};
 use kv_wal::LogWriter;
 
 use crate::names;
@@ -101,6 +101,14 @@ impl Segments {
 }
 
 impl Shared {
+    /// Of what fails in a log only want of space is waited for.
+    fn end_of_log_failed(&self, error: Error) -> Error {
+        match error.is_out_of_space() {
+            true => error,
+            false => self.poison(format!("cannot end a segment of the log: {error}")),
+        }
+    }
+
     /// Seals and renames what the writer has left; true if there was anything.
     pub(crate) fn seal_retired_segments(&self) -> Result<bool> {
         let mut any = false;
@@ -117,7 +125,7 @@ impl Shared {
     fn seal(&self, retired: &mut Retired) -> Result<()> {
         let sealed = names::sealed_segment(retired.id);
         if retired.next_step == SealStep::Finish {
-            retired.log.finish()?;
+            retired.log.finish().map_err(|error| self.end_of_log_failed(error))?;
             retired.next_step = SealStep::GiveItsName;
         }
         if retired.next_step == SealStep::GiveItsName {
@@ -137,7 +145,8 @@ impl Shared {
     /// Prepares the next segment if one was asked for; true if it did.
     ///
     /// # Errors
-    /// Out of space: it is still asked for, and nothing of it is left behind.
+    /// Out of space or resources: it is still asked for, and nothing of it is
+    /// left behind.
     pub(crate) fn prepare_segment(&self) -> Result<bool> {
         {
             let state = self.segments.state.lock();
@@ -152,7 +161,7 @@ impl Shared {
             Ok(log)
         });
         let log = log.inspect_err(|error| {
-            if error.is_out_of_space() {
+            if error.is_out_of_space() || error.is_out_of_resources() {
                 // What cannot be removed now is a leftover for the next open.
                 let _ = self.env.fs.remove(names::NEXT_SEGMENT);
             }

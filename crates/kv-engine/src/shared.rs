@@ -12,10 +12,9 @@ use kv_compaction::{Busy, Policy, TableRef};
 use kv_core::{Error, Result, SeqNo};
 use kv_env::{DirLock, Env};
 use kv_memtable::ArenaPool;
-use kv_sstable::BlockCache;
 
 use crate::commit::{CommitQueue, MAX_FROZEN};
-use crate::live_table::Garbage;
+use crate::live_table::Tables;
 use crate::manifest::Manifest;
 use crate::options::{Background, Options};
 use crate::pacing::{Debt, pause};
@@ -50,8 +49,7 @@ pub(crate) struct Shared {
     /// Tables of running compactions.
     pub(crate) busy: Mutex<Busy>,
     pub(crate) next_file_id: AtomicU64,
-    pub(crate) garbage: Arc<Garbage>,
-    pub(crate) cache: Arc<BlockCache>,
+    pub(crate) tables: Tables,
     /// Memory of dropped memory tables, for the next ones.
     pub(crate) pool: ArenaPool,
     pub(crate) signals: Signals,

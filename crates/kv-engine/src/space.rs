@@ -57,7 +57,7 @@ pub(crate) struct Space {
     /// A compaction did not fit when this much space was free, in bytes.
     compaction_floor: AtomicU64,
     /// Why background work waits, where it is not for space: it found no file
-    /// descriptor.
+    /// descriptor or no memory.
     waits_for: Mutex<Option<Error>>,
     /// Held by the one who makes or removes the reserve.
     change: Mutex<()>,
@@ -103,8 +103,9 @@ impl Space {
         *self.waits_for.lock() = Some(error);
     }
 
-    /// True once after each [`retry_after`](Space::retry_after).
-    pub(crate) fn is_time_to_retry(&self) -> bool {
+    /// Takes back what [`retry_after`](Space::retry_after) has asked for, as the
+    /// attempt is made now; true if anything was asked for.
+    pub(crate) fn stop_waiting(&self) -> bool {
         self.waits_for.lock().take().is_some()
     }
 

@@ -57,11 +57,14 @@ impl View {
         if self.version.table_count() == 0 {
             return Ok(None);
         }
-        let hash = KeyHash::of(key);
+        let mut hash = None;
         let mut probed = 0;
         let mut result = Ok(None);
         for live in self.version.candidates(key) {
             probed += 1;
+            // All are of one database: the hash for the first serves them all.
+            let database_id = live.table.header().database_id;
+            let hash = *hash.get_or_insert_with(|| KeyHash::of(database_id, key));
             match live.table.get(key, hash) {
                 Ok(None) => {}
                 answer => {

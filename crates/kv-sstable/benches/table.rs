@@ -86,7 +86,9 @@ fn bench_build(criterion: &mut Criterion, fs: &dyn Fs) {
 fn bench_reads(criterion: &mut Criterion, name: &str, table: &Arc<Table>) {
     for step in 0..ENTRIES {
         let key = key(2 * step);
-        table.get(&key, KeyHash::of(&key)).expect("the table is intact");
+        table
+            .get(&key, KeyHash::of(table.header().database_id, &key))
+            .expect("the table is intact");
     }
     let mut group = criterion.benchmark_group(name);
     let mut step = 0;
@@ -94,7 +96,9 @@ fn bench_reads(criterion: &mut Criterion, name: &str, table: &Arc<Table>) {
         bencher.iter(|| {
             step += 1;
             let key = key(2 * shuffled(step));
-            let found = table.get(&key, KeyHash::of(&key)).expect("the table is intact");
+            let found = table
+                .get(&key, KeyHash::of(table.header().database_id, &key))
+                .expect("the table is intact");
             assert_eq!(found.expect("the key is present").value.len(), 100);
         });
     });
@@ -102,7 +106,11 @@ fn bench_reads(criterion: &mut Criterion, name: &str, table: &Arc<Table>) {
         bencher.iter(|| {
             step += 1;
             let key = key(2 * shuffled(step) + 1);
-            black_box(table.get(&key, KeyHash::of(&key)).expect("the table is intact"));
+            black_box(
+                table
+                    .get(&key, KeyHash::of(table.header().database_id, &key))
+                    .expect("the table is intact"),
+            );
         });
     });
     group.bench_function("seek", |bencher| {

@@ -107,7 +107,7 @@ impl TableBuilder {
         if self.block.is_empty() {
             self.start_block(key);
         }
-        let hash = KeyHash::of(key);
+        let hash = KeyHash::of(self.header.database_id, key);
         if streams {
             self.block.add_without_value(key, hash, seqno, kind, value.len());
             self.finish_block_around(value)?;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::quality::FixedState;
 use kv_core::{Pinned, Result};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 
 /// What an entry of the cache costs beside its bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
@@ -29,17 +30,10 @@ impl Pinned for CachedBlock {
     }
 }
 
-/// Identifies an open table in the cache. Never used twice in a process, so a
-/// file that takes the name of another never sees its blocks.
+/// Identifies an open table in the cache. Never used twice, so a file that takes
+/// the name of another never sees its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CacheId(u64);
-
-impl CacheId {
-    pub(crate) fn next() -> CacheId {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        CacheId(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct BlockKey {
@@ -64,15 +58,30 @@ impl Weighter<BlockKey, Arc<CachedBlock>> for BytesWeighter {
 /// until they let go of it.
 #[derive(Debug)]
 pub struct BlockCache {
-    blocks: Cache<BlockKey, Arc<CachedBlock>, BytesWeighter>,
+    blocks: Cache<BlockKey, Arc<CachedBlock>, BytesWeighter, FixedState>,
+    next_id: AtomicU64,
 }
 
 impl BlockCache {
     /// A cache of up to `capacity_bytes`; 0 keeps nothing.
     pub fn new(capacity_bytes: u64) -> Arc<BlockCache> {
         let typical_blocks = usize::try_from(capacity_bytes / TYPICAL_BLOCK_BYTES).unwrap_or(0);
-        let blocks = Cache::with_weighter(typical_blocks, capacity_bytes, BytesWeighter);
-        Arc::new(BlockCache { blocks })
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(typical_blocks)
+            .weight_capacity(capacity_bytes)
+            .build()
+            .expect("all that has no default is set");
+        // Fixed, so that a simulation reads the same blocks each time it runs.
+        // Clients choose no keys of this cache: they are numbers of tables and
+        // of blocks.
+        let (hasher, lifecycle) = (FixedState::default(), DefaultLifecycle::default());
+        let blocks = Cache::with_options(options, BytesWeighter, hasher, lifecycle);
+        Arc::new(BlockCache { blocks, next_id: AtomicU64::new(0) })
+    }
+
+    /// The id of the next table.
+    pub(crate) fn next_id(&self) -> CacheId {
+        CacheId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Bytes in use.

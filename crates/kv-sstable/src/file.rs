@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kv_core::{ChecksumSeed, Error, Pinned, Result};
-use kv_env::ReadFile;
 
 use crate::cache::{BlockCache, CacheId, CachedBlock};
 use crate::compression::{self, BLOCK_TRAILER_BYTES, Payload};
 use crate::defect::Defect;
 use crate::index::{BlockHandle, Index};
+use crate::open_files::FileSource;
 
-/// The bytes of a table behind its open handle.
+/// The bytes of an open table.
 ///
 /// Blocks come from the map or by `read_at`; either way their checksum is
 /// verified before they are decoded: each time for what is read or
@@ -20,7 +20,7 @@ pub(crate) struct TableFile {
     pub(crate) name: String,
     pub(crate) seed: ChecksumSeed,
     pub(crate) index: Index,
-    pub(crate) file: Arc<dyn ReadFile>,
+    pub(crate) source: FileSource,
     map: Option<Arc<dyn Pinned>>,
     /// One bit per block: its bytes in the map have passed their checksum.
     verified: Vec<AtomicU64>,
@@ -33,12 +33,13 @@ impl TableFile {
         name: String,
         seed: ChecksumSeed,
         index: Index,
-        file: Arc<dyn ReadFile>,
+        source: FileSource,
         map: Option<Arc<dyn Pinned>>,
         cache: Arc<BlockCache>,
     ) -> TableFile {
         let verified = (0..index.block_count().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        TableFile { name, seed, index, file, map, verified, cache, cache_id: CacheId::next() }
+        let cache_id = cache.next_id();
+        TableFile { name, seed, index, source, map, verified, cache, cache_id }
     }
 
     /// The map that plain blocks are read from, in map mode.
@@ -99,7 +100,7 @@ impl TableFile {
 
     /// Reads `buffer.len()` bytes at `offset` from the file, not the map.
     pub(crate) fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if self.file.read_exact_at(offset, buffer)? {
+        if self.source.file()?.read_exact_at(offset, buffer)? {
             return Ok(());
         }
         Err(Error::corruption(&*self.name, offset, "the file ends inside a block"))

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A key sets `probes` bits of one line, so a lookup costs one cache miss.
-//! With `h` the XXH3 of the key:
+//! With `h` the [`KeyHash`] of the key:
 //!
 //! ```text
 //! a = (h ^ seed) * 0x9E3779B97F4A7C15               mod 2^64
@@ -19,8 +19,10 @@
 //! bit of probe i = (b >> (64 - 9 * (i + 1))) mod 512, bit j in word j / 64
 //! ```
 //!
-//! The seed comes from the random part of the file's identity: keys chosen to
-//! fool the filter of one table fool no other.
+//! Two secrets keep chosen keys from fooling filters. The hash is seeded by the
+//! database: keys with equal hashes cannot be searched for without it. The seed
+//! of the filter comes from the random part of the file's identity: keys found
+//! to fool one table by trial fool no other.
 
 use kv_core::Decoder;
 

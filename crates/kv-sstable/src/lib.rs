@@ -8,6 +8,8 @@
 //! * [`TableCursor`] walks the entries in both directions.
 //! * [`TableScrub`] reads an open table from the device again, a slice at a time.
 //! * [`TableSalvage`] walks what can be proven of a damaged table.
+//! * [`OpenFiles`] bounds how many files of tables are open, however many tables
+//!   there are.
 //! * [`BlockCache`] holds decompressed and read blocks for all open tables.
 //!
 //! What this crate is not: it knows no levels, no versions of a key and no
@@ -44,7 +46,8 @@
 //! let cache = BlockCache::new(8 << 20);
 //! let table = Table::open(&*fs, "sst_000013.db", expected, ReadMode::Map, cache)?;
 //!
-//! let found = table.get(b"apple", KeyHash::of(b"apple"))?.expect("it was added");
+//! let hash = KeyHash::of(header.database_id, b"apple");
+//! let found = table.get(b"apple", hash)?.expect("it was added");
 //! assert_eq!((found.seqno, &*found.value), (SeqNo(7), &b"red"[..]));
 //!
 //! let mut cursor = table.cursor(CursorPurpose::Read);
@@ -101,6 +104,7 @@ mod filter;
 mod footer;
 mod index;
 mod key_hash;
+mod open_files;
 mod options;
 mod output;
 mod prefix;
@@ -115,6 +119,7 @@ pub use builder::TableBuilder;
 pub use cache::BlockCache;
 pub use cursor::{CursorPurpose, TableCursor};
 pub use key_hash::KeyHash;
+pub use open_files::OpenFiles;
 pub use options::{Compression, TableOptions};
 pub use properties::{TableProperties, TableSummary};
 pub use salvage::{TableDamage, TableSalvage};

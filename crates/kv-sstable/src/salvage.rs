@@ -14,7 +14,9 @@ mod search;
 use std::fmt;
 use std::sync::Arc;
 
-use kv_core::{ChecksumSeed, FILE_HEADER_BYTES, FileHeader, Kind, Result, SeqNo, decode_metadata};
+use kv_core::{
+    ChecksumSeed, DatabaseId, FILE_HEADER_BYTES, FileHeader, Kind, Result, SeqNo, decode_metadata,
+};
 use kv_env::ReadFile;
 
 use crate::block::{BlockCursor, BlockView};
@@ -51,6 +53,7 @@ pub struct TableDamage {
 /// behind a damaged one a search of 64 KiB.
 pub struct TableSalvage {
     file: Arc<dyn ReadFile>,
+    database_id: DatabaseId,
     seed: ChecksumSeed,
     index: Option<Index>,
     properties: Option<TableProperties>,
@@ -78,6 +81,7 @@ impl TableSalvage {
     pub fn open(file: Arc<dyn ReadFile>, header: FileHeader) -> Result<TableSalvage> {
         let mut salvage = TableSalvage {
             file,
+            database_id: header.database_id,
             seed: header.seed(),
             index: None,
             properties: None,
@@ -306,7 +310,7 @@ impl TableSalvage {
             Payload::Lz4(payload) => compression::decompress(payload, &mut self.block)?,
         }
         let view = BlockView::decode(&self.block)?;
-        check_entries(view, self.last_key.as_deref())?;
+        check_entries(view, self.last_key.as_deref(), self.database_id)?;
         self.position.seek_to_first(view)?;
         self.blocks += 1;
         Ok(())
@@ -368,7 +372,11 @@ impl TableSalvage {
 }
 
 /// Walks a block and compares it with its hash index and the key before it.
-fn check_entries(view: BlockView<'_>, last_key: Option<&[u8]>) -> Result<(), Defect> {
+fn check_entries(
+    view: BlockView<'_>,
+    last_key: Option<&[u8]>,
+    database_id: DatabaseId,
+) -> Result<(), Defect> {
     let mut position = BlockCursor::default();
     let mut previous = last_key.map(<[u8]>::to_vec);
     position.seek_to_first(view)?;
@@ -380,7 +388,7 @@ fn check_entries(view: BlockView<'_>, last_key: Option<&[u8]>) -> Result<(), Def
         if previous.as_deref().is_some_and(|previous| key <= previous) {
             return Err(Defect::Damaged("the keys of the block are out of order"));
         }
-        if view.tags()[number] != KeyHash::of(key).tag() {
+        if view.tags()[number] != KeyHash::of(database_id, key).tag() {
             return Err(Defect::Damaged("the hash index of the block contradicts its keys"));
         }
         let previous = previous.get_or_insert_default();

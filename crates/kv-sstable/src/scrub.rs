@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{ChecksumSeed, FILE_HEADER_BYTES, Result};
+use kv_core::{ChecksumSeed, Error, FILE_HEADER_BYTES, Result};
 use kv_env::{Fs, ReadFile};
 
 use crate::footer::{FOOTER_BYTES, Section};
@@ -90,6 +90,10 @@ impl TableScrub {
             self.piece.resize(len, 0);
             bytes += len as u64;
             let outcome = self.file.read_exact_at(part.offset + self.part_read, &mut self.piece);
+            if outcome.as_ref().is_err_and(Error::is_out_of_resources) {
+                // Says nothing of the file: the next step reads it again.
+                return ScrubProgress { bytes, is_at_end: false };
+            }
             self.part_read += len as u64;
             let what = match &outcome {
                 Ok(true) => {

@@ -3,6 +3,9 @@
 //! Opening reads by `read_at`: file header, footer, index, filter, properties,
 //! each against its checksum and what the caller expects. Only then is the
 //! file mapped. Blocks are checked when they are first read.
+//!
+//! A table holds its file open, or, where there are many, has it opened when it
+//! is read; see `open_files`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::filter::Filter;
 use crate::footer::{FOOTER_BYTES, Footer, Section};
 use crate::index::Index;
 use crate::key_hash::KeyHash;
+use crate::open_files::{FileOnDemand, FileSource, OpenFiles};
 use crate::properties::{PROPERTIES_VERSION, TableProperties, TableSummary};
 use crate::verify::{self, VerifyReport};
 
@@ -57,7 +61,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens the table `name` and checks everything but its blocks.
+    /// Opens the table `name` and checks everything but its blocks. Its file
+    /// stays open for as long as the table does.
     ///
     /// Where mapping fails, for want of address space say, the table is read
     /// as in [`ReadMode::Pread`]; [`read_mode`](Table::read_mode) tells.
@@ -72,35 +77,44 @@ impl Table {
         mode: ReadMode,
         cache: Arc<BlockCache>,
     ) -> Result<Arc<Table>> {
-        let opening = Opening { name, file: fs.open(name)? };
-        let header = opening.header(&expected)?;
-        let (footer, checksum) = opening.footer(&header, expected.file_bytes)?;
-        let index = opening.index(&header, &footer)?;
-        let filter = opening.filter(&header, &footer)?;
-        let properties = opening.properties(&header, &footer)?;
-        if properties.blocks != index.block_count() as u64
-            || properties.smallest_key != index.separator(0)
-            || properties.largest_key < properties.smallest_key
-        {
-            let what = "the properties of the table contradict its index";
-            return Err(Error::corruption(name, footer.properties.offset, what));
-        }
-        let map = match mode {
-            ReadMode::Map => opening.map(expected.file_bytes)?,
-            ReadMode::Pread => None,
-        };
-        let summary =
-            TableSummary::new(&properties, expected.file_bytes, header.file_uid, checksum);
-        let file = TableFile::new(name.into(), header.seed(), index, opening.file, map, cache);
-        Ok(Arc::new(Table { file, filter, properties, summary, header, footer }))
+        Opening { name, file: fs.open(name)? }
+            .table(expected, mode, cache, |opened| FileSource::Held(opened.file))
     }
 
-    /// The entry of `key`, whose hash is `hash`.
+    /// As [`open`](Table::open), for one of many tables: its file is open while
+    /// it is among the latest of `files`, and opened again by its name when it
+    /// is read then. A mapped table is only read so by background jobs.
+    ///
+    /// The caller keeps the file under its name until the table is dropped.
+    ///
+    /// # Errors
+    /// As [`open`](Table::open). Reads may fail as opens do, for want of a
+    /// descriptor say, and with `Corruption` if the name has come to be that of
+    /// another file.
+    pub fn open_on_demand(
+        files: &Arc<OpenFiles>,
+        name: &str,
+        expected: ExpectedTable,
+        mode: ReadMode,
+        cache: Arc<BlockCache>,
+    ) -> Result<Arc<Table>> {
+        Opening { name, file: files.fs().open(name)? }.table(expected, mode, cache, |opened| {
+            let bytes = expected.file_bytes;
+            let source = FileOnDemand::new(Arc::clone(files), name, opened.header, bytes);
+            if !opened.is_mapped {
+                source.keep(opened.file);
+            }
+            FileSource::OnDemand(source)
+        })
+    }
+
+    /// The entry of `key`, whose hash in the database of this table is `hash`.
     ///
     /// The filter is asked first. In map mode the value of a plain block is
     /// pinned in the map, else in a cached block.
     pub fn get(self: &Arc<Self>, key: &[u8], hash: KeyHash) -> Result<Option<FoundEntry>> {
-        debug_assert_eq!(hash, KeyHash::of(key), "the hash belongs to the key");
+        let own_hash = || KeyHash::of(self.header.database_id, key);
+        debug_assert_eq!(hash, own_hash(), "the hash belongs to the key and the database");
         if !self.may_contain(hash) {
             return Ok(None);
         }
@@ -203,7 +217,44 @@ struct Opening<'a> {
     file: Arc<dyn ReadFile>,
 }
 
+/// The file of a table that passed every check.
+struct Opened {
+    file: Arc<dyn ReadFile>,
+    header: FileHeader,
+    is_mapped: bool,
+}
+
 impl Opening<'_> {
+    fn table(
+        self,
+        expected: ExpectedTable,
+        mode: ReadMode,
+        cache: Arc<BlockCache>,
+        source: impl FnOnce(Opened) -> FileSource,
+    ) -> Result<Arc<Table>> {
+        let header = self.header(&expected)?;
+        let (footer, checksum) = self.footer(&header, expected.file_bytes)?;
+        let index = self.index(&header, &footer)?;
+        let filter = self.filter(&header, &footer)?;
+        let properties = self.properties(&header, &footer)?;
+        if properties.blocks != index.block_count() as u64
+            || properties.smallest_key != index.separator(0)
+            || properties.largest_key < properties.smallest_key
+        {
+            let what = "the properties of the table contradict its index";
+            return Err(Error::corruption(self.name, footer.properties.offset, what));
+        }
+        let map = match mode {
+            ReadMode::Map => self.map(expected.file_bytes)?,
+            ReadMode::Pread => None,
+        };
+        let summary =
+            TableSummary::new(&properties, expected.file_bytes, header.file_uid, checksum);
+        let source = source(Opened { file: self.file, header, is_mapped: map.is_some() });
+        let file = TableFile::new(self.name.into(), header.seed(), index, source, map, cache);
+        Ok(Arc::new(Table { file, filter, properties, summary, header, footer }))
+    }
+
     fn header(&self, expected: &ExpectedTable) -> Result<FileHeader> {
         let len = self.file.len();
         if len != expected.file_bytes {

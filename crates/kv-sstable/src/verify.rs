@@ -20,7 +20,7 @@ pub struct VerifyReport {
 
 pub(crate) fn verify(table: &Table, deep: bool) -> Result<VerifyReport> {
     // Best effort: pages that are mapped stay in memory.
-    table.file.file.drop_cache()?;
+    table.file.source.file()?.drop_cache()?;
     let mut readahead = Readahead::default();
     let mut audit = Audit::default();
     let blocks = table.file.index.block_count();
@@ -106,7 +106,7 @@ impl Audit {
             }
             end = entry.end;
             let key = self.position.key();
-            let hash = KeyHash::of(key);
+            let hash = KeyHash::of(table.header().database_id, key);
             if self.totals.entries > 0 && key <= self.totals.last_key.as_slice() {
                 return Err(Defect::Damaged("the keys of the block are out of order"));
             }

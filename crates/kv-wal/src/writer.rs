@@ -93,8 +93,9 @@ impl LogWriter {
     ///
     /// # Errors
     /// [`Io`](Error::Io) with [`is_out_of_space`](Error::is_out_of_space) if the
-    /// disk is full: the log is as it was and can be used on. Any other `Io` ends
-    /// it.
+    /// disk is full, or
+    /// [`is_out_of_resources`](Error::is_out_of_resources): the log is as it was
+    /// and can be used on. Any other `Io` ends it.
     pub fn reserve(&mut self, records: usize, payload_bytes: usize) -> Result<()> {
         self.check_usable()?;
         let needed = self.end.plus(records * RECORD_HEADER_BYTES + payload_bytes).file_end();
@@ -103,7 +104,7 @@ impl LogWriter {
         }
         let goal = needed.next_multiple_of(self.growth_bytes);
         match self.file.zero_fill(goal) {
-            Err(error) if error.is_out_of_space() => Err(error),
+            Err(error) if error.is_out_of_space() || error.is_out_of_resources() => Err(error),
             outcome => {
                 self.keep_failure(outcome)?;
                 self.allocated_bytes = goal;

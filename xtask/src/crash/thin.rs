@@ -143,7 +143,7 @@ fn poisoned_by(text: &str) -> Option<String> {
     if !advice.contains("open it again") {
         return None;
     }
-    if cause.ends_with("(os error 30)") {
+    if cause.contains("(os error 30)") {
         return Some(READ_ONLY.into());
     }
     let (_, sync) = cause.rsplit_once("sync ")?;

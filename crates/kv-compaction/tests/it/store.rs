@@ -108,7 +108,7 @@ impl Store {
         if let Some(entry) = self.memtable.iter().rev().find(|entry| entry.key == key) {
             return Ok((entry.kind == Kind::Put).then(|| alive(&entry.value)).flatten());
         }
-        let hash = KeyHash::of(key);
+        let hash = KeyHash::of(DATABASE, key);
         for open in self.version.candidates(key) {
             if let Some(found) = open.table.get(key, hash)? {
                 return Ok(found.into_value().and_then(|value| alive(&value)));

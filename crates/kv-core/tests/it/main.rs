@@ -3,5 +3,6 @@
 
 mod batch;
 mod codec;
+mod errors;
 mod files;
 mod merge;

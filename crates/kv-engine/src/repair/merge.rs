@@ -1,7 +1,8 @@
 //! All salvaged entries as one sequence, with an eye on what has no order.
 
+use std::hash::{BuildHasher, RandomState};
+
 use kv_core::{Cursor, Kind, MergeCursor, Result, SeqNo};
-use kv_sstable::KeyHash;
 
 use crate::repair::escape::escape_bytes;
 use crate::repair::forward::Forward;
@@ -22,7 +23,8 @@ struct Previous {
     key: Vec<u8>,
     seqno: SeqNo,
     kind: Kind,
-    value: KeyHash,
+    /// Hash of its value, which may be too large to be kept.
+    value: u64,
     is_noted: bool,
 }
 
@@ -32,12 +34,14 @@ pub(super) struct Watched<'s, C> {
     merge: MergeCursor<C>,
     previous: Option<Previous>,
     is_started: bool,
+    hasher: RandomState,
     seen: &'s mut Seen,
 }
 
 impl<'s, C: Cursor> Watched<'s, C> {
     pub(super) fn new(sources: Vec<C>, seen: &'s mut Seen) -> Watched<'s, C> {
-        Watched { merge: MergeCursor::new(sources), previous: None, is_started: false, seen }
+        let (merge, hasher) = (MergeCursor::new(sources), RandomState::new());
+        Watched { merge, previous: None, is_started: false, hasher, seen }
     }
 
     /// Compares the current entry with the one before.
@@ -48,7 +52,7 @@ impl<'s, C: Cursor> Watched<'s, C> {
             .previous
             .as_mut()
             .filter(|last| last.key == merge.key() && last.seqno == merge.seqno());
-        let value = KeyHash::of(merge.value());
+        let value = self.hasher.hash_one(merge.value());
         match same {
             Some(last) => {
                 let differs = last.kind != merge.kind() || last.value != value;

@@ -206,6 +206,10 @@ fn options_out_of_range_are_named() {
         refuse(Options { compaction_sstable_threshold: 1, ..tiny() }),
         "compaction_sstable_threshold must be at least 2"
     );
+    assert_eq!(
+        refuse(Options { max_open_files: 0, ..tiny() }),
+        "max_open_files must be at least 1"
+    );
     let table = TableOptions { restart_interval: 0, ..TableOptions::default() };
     assert_eq!(refuse(Options { table, ..tiny() }), "restart_interval is 0, set it to 1 to 255");
 }

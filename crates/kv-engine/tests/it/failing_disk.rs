@@ -81,12 +81,9 @@ fn every_call_of_a_run_may_fail() {
     }
 }
 
-/// A disk that is full for one call costs a refusal at most. The exceptions are
-/// syncs of the log and of the directory, which are never tried again, and what
-/// needs no space that was not there before: bytes of a record go where zeros
-/// were, and a log is cut. A file system that finds itself full there is broken.
-#[test]
-fn every_call_of_a_run_may_find_the_disk_full() {
+/// The calls that end writing if they fail once like this; at least a hundred
+/// others must not.
+fn calls_that_end_writing(failure: Failure) -> Vec<String> {
     let (states, ops) = (states(), ops_of_a_run());
     let probe = SimDisk::new(5);
     let engine = open(&probe, tiny());
@@ -94,23 +91,51 @@ fn every_call_of_a_run_may_find_the_disk_full() {
     run(&engine);
     let mut ended = Vec::new();
     for (op, call) in (0..ops).zip(probe.history()).skip(opened as usize) {
-        let fault = Fault::new(Failure::NoSpace).at_op(op);
-        let what = format!("a full disk in {call}");
+        let fault = Fault::new(failure).at_op(op);
+        let what = format!("{failure:?} in {call}");
         if run_with(fault, SimOptions::default(), &states, &what) {
             ended.push(call);
         }
     }
-    let is_of_a_log = |call: &str| call.contains("of wal") || call.contains("of MANIFEST");
+    // Files are created, filled with zeros and renamed, tables are written.
+    let survived = ops - opened - ended.len() as u64;
+    assert!(survived > 100, "{failure:?}: {survived} of {ops} are survived");
+    ended
+}
+
+fn is_of_a_log(call: &str) -> bool {
+    call.contains("of wal") || call.contains("of MANIFEST")
+}
+
+/// A disk that is full for one call costs a refusal at most. The exceptions are
+/// syncs of the log and of the directory, which are never tried again, and what
+/// needs no space that was not there before: bytes of a record go where zeros
+/// were, and a log is cut. A file system that finds itself full there is broken.
+#[test]
+fn every_call_of_a_run_may_find_the_disk_full() {
     let is_final = |call: &&String| {
         call.contains(": sync ")
             || call.contains(": seal ")
             || (call.contains(" bytes at ") || call.contains("set the length")) && is_of_a_log(call)
     };
+    for failure in [Failure::NoSpace, Failure::Quota] {
+        let ended = calls_that_end_writing(failure);
+        let surprises: Vec<&String> = ended.iter().filter(|call| !is_final(call)).collect();
+        assert!(surprises.is_empty(), "{failure:?}: {surprises:#?}");
+    }
+}
+
+/// A system that is short of memory for one call costs a refusal at most, unless
+/// the call was to log or manifest or a sync of the directory.
+#[test]
+fn every_call_of_a_run_may_find_no_memory() {
+    let is_final = |call: &&String| {
+        let is_last = call.contains(": sync ") || call.contains(": seal ");
+        is_of_a_log(call) || is_last && !call.contains(".db")
+    };
+    let ended = calls_that_end_writing(Failure::OutOfMemory);
     let surprises: Vec<&String> = ended.iter().filter(|call| !is_final(call)).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
-    // Files are created, filled with zeros and renamed, tables are written.
-    let survived = ops - opened - ended.len() as u64;
-    assert!(survived > 100, "{survived} of {ops} are survived");
 }
 
 #[test]

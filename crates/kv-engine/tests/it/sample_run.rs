@@ -40,18 +40,19 @@ pub(crate) fn states() -> Vec<Entries> {
 pub(crate) struct Progress {
     pub(crate) begun: u64,
     pub(crate) acknowledged: u64,
-    /// Calls that were refused because the disk was full.
+    /// Calls that were refused for want of space or memory.
     pub(crate) refusals: u64,
     /// The first error, and what it was the answer to.
     pub(crate) failure: Option<(&'static str, Error)>,
 }
 
 impl Progress {
-    /// Makes a call. If the disk was full for a moment, the background finds
-    /// that out, and the call must succeed without a new open.
+    /// Makes a call. If the disk was full or memory was short for a moment, the
+    /// background finds that out, and the call must succeed without a new open.
     fn make(&mut self, engine: &Engine, name: &'static str, call: impl Fn() -> Result<()>) -> bool {
         let mut outcome = call();
-        if outcome.as_ref().is_err_and(Error::is_out_of_space) {
+        let passes = |error: &Error| error.is_out_of_space() || error.is_out_of_resources();
+        if outcome.as_ref().is_err_and(passes) {
             self.refusals += 1;
             outcome = while_work(engine).and_then(|()| call());
         }

@@ -8,7 +8,7 @@
 //!              seqno     varint
 //!              the rest of the key, then the value
 //! offsets      u16 x count: where each entry starts
-//! tags         u8 x count: low byte of the XXH3 of each entry's key
+//! tags         u8 x count: low byte of the KeyHash of each entry's key
 //! tail         u16 count | u8 interval | u8 version, 1
 //! ```
 //!

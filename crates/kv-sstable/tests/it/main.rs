@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod large_values;
 mod model;
+mod open_files;
 mod reading;
 mod salvage;
 mod scrubbing;

@@ -7,7 +7,8 @@ use kv_env::{Failure, Fault, FaultFs, Operation, SimDisk};
 use kv_sstable::{BlockCache, Compression, CursorPurpose, KeyHash, ReadMode, Table, TableOptions};
 
 use crate::support::{
-    FILE_ID, MODES, NAME, accounts, build, build_as, expected, forwards, get, header, open, put,
+    DATABASE_ID, FILE_ID, MODES, NAME, accounts, build, build_as, expected, forwards, get, header,
+    open, put,
 };
 
 /// A disk whose reads are counted, with a table of some hundred blocks.
@@ -28,7 +29,7 @@ fn pinned_values_outlive_everything_else() {
             let options = TableOptions { compression, ..TableOptions::default() };
             build(&*fs, &options, &[put("a", 1, [b'a'; 300]), put("b", 2, [b'b'; 300])]);
             let table = open(&*fs, mode).unwrap();
-            let got = table.get(b"a", KeyHash::of(b"a")).unwrap().unwrap().value;
+            let got = table.get(b"a", KeyHash::of(DATABASE_ID, b"a")).unwrap().unwrap().value;
             let mut cursor = table.cursor(CursorPurpose::Read);
             cursor.seek(b"b").unwrap();
             let walked = cursor.pinned_value();

@@ -1,6 +1,6 @@
 //! Every byte of a table is read from the device and compared.
 
-use kv_env::{DeviceFault, SimDisk};
+use kv_env::{DeviceFault, Failure, Fault, Operation, SimDisk};
 use kv_sstable::{DamagedPart, ReadMode, Table, TableOptions, TableScrub};
 
 use crate::support::{MODES, NAME, accounts, disk_with, open, put, table_bytes};
@@ -107,5 +107,25 @@ fn rot_deep_inside_a_huge_value_is_found() {
             let (damage, _) = scrub(&disk, &table, step_bytes);
             assert!(matches!(&damage[..], [part] if part.offset == 80), "{damage:?}");
         }
+    }
+}
+
+/// A read that finds no memory says nothing of the table: it is made again.
+#[test]
+fn want_of_memory_is_no_damage_and_hides_none() {
+    let bytes = table_bytes(&options(), &accounts(30));
+    for failing in 0..8 {
+        let disk = disk_with(&bytes);
+        let table = open(&*disk.fs(), ReadMode::Pread).unwrap();
+        if failing % 2 == 0 {
+            disk.corrupt(NAME, bytes.len() as u64 / 2, 1);
+        }
+        let mut scrub = TableScrub::open(&*disk.fs(), &table).unwrap();
+        let fault = Fault::new(Failure::OutOfMemory).of(Operation::Read);
+        disk.inject(fault.after(failing).times(2));
+        let mut damage = Vec::new();
+        let broken_off = (0..9).position(|_| scrub.step(&table, 1 << 20, &mut damage).is_at_end);
+        assert_eq!(broken_off, Some(2), "read {failing}");
+        assert_eq!(damage.len(), usize::from(failing % 2 == 0), "{damage:?}");
     }
 }

@@ -98,7 +98,7 @@ pub(crate) fn table_bytes(options: &TableOptions, entries: &[OwnedEntry]) -> Vec
 }
 
 pub(crate) fn get(table: &Arc<Table>, key: &[u8]) -> Result<Option<OwnedEntry>> {
-    let found = table.get(key, KeyHash::of(key))?;
+    let found = table.get(key, KeyHash::of(DATABASE_ID, key))?;
     Ok(found.map(|found| OwnedEntry {
         key: key.to_vec(),
         seqno: found.seqno,

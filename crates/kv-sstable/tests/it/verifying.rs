@@ -3,10 +3,10 @@
 
 use kv_core::OwnedEntry;
 use kv_sstable::{ReadMode, TableOptions, VerifyReport};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::forge::Parts;
-use crate::support::{accounts, disk_with, open, put, table_bytes};
+use crate::support::{DATABASE_ID, accounts, disk_with, open, put, table_bytes};
 
 /// Where the key stands in a block of one small entry.
 const KEY_AT: usize = 4;
@@ -38,7 +38,8 @@ fn complaint(spoil: impl FnOnce(&mut Parts), block_bytes: usize) -> String {
 }
 
 fn tag(key: &[u8]) -> u8 {
-    xxh3_64(key) as u8
+    let seed = DATABASE_ID.0.first_chunk().expect("an id has sixteen bytes");
+    xxh3_64_with_seed(key, u64::from_le_bytes(*seed)) as u8
 }
 
 /// What is complained of, and the change that causes it.

@@ -182,6 +182,28 @@ fn a_full_disk_shows_when_room_is_reserved_and_not_in_a_record() {
     assert_eq!(reading.records.len(), written);
 }
 
+/// Memory that is short for a moment is like a full disk here: nothing of a
+/// record was written.
+#[test]
+fn a_reservation_without_memory_can_be_repeated() {
+    let disk = SimDisk::new(0);
+    let mut log = LogWriter::create(&*disk.fs(), NAME, header(), 0).unwrap();
+    disk.fs().sync_dir().unwrap();
+    log.append(&text(0, 5000)).unwrap();
+    log.sync().unwrap();
+    disk.inject(Fault::new(Failure::OutOfMemory).of(Operation::ZeroFill).times(2));
+    for _ in 0..2 {
+        assert!(log.reserve(1, 100_000).unwrap_err().is_out_of_resources());
+    }
+    log.reserve(1, 100_000).unwrap();
+    log.append(&text(1, 100_000)).unwrap();
+    log.sync().unwrap();
+    log.finish().unwrap();
+    let reading = read_disk(&disk, SegmentPosition::Sealed);
+    assert!(reading.end.is_ok());
+    assert_eq!(reading.records.len(), 2);
+}
+
 /// The end mark needs room like any record: without it the log stays open.
 #[test]
 fn a_log_can_be_finished_once_there_is_room_for_its_mark() {

@@ -1,4 +1,6 @@
-//! Numbers, checksums and the header that starts every file.
+//! Numbers, checksums, hashes and the header that starts every file.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// CRC-32C, one bit at a time: the reflected Castagnoli polynomial.
 pub(super) fn crc32c(parts: &[&[u8]]) -> u32 {
@@ -93,6 +95,12 @@ impl FileHeader {
 
     pub(super) fn checksum(&self, offset: u64, bytes: &[u8]) -> u32 {
         crc32c(&[&self.identity, &offset.to_le_bytes(), bytes])
+    }
+
+    /// The hash of a key for filters and tags.
+    pub(super) fn key_hash(&self, key: &[u8]) -> u64 {
+        let seed = self.identity[..8].try_into().unwrap();
+        xxh3_64_with_seed(key, u64::from_le_bytes(seed))
     }
 
     /// The payload of a metadata record of version 1.

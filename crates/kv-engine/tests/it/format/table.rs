@@ -28,8 +28,25 @@ pub(super) fn read(file: &[u8]) -> Vec<Version> {
     let entries = header.metadata(properties_at as u64, properties).integer();
     let versions = read_blocks(file, &header, index);
     assert_eq!(versions.len() as u64, entries);
+    assert!(versions.iter().all(|entry| may_contain(filter, header.key_hash(&entry.key))));
     assert!(versions.windows(2).all(|pair| pair[0].key < pair[1].key));
     versions
+}
+
+/// Asks the stored filter for a key with this hash.
+fn may_contain(filter: &[u8], hash: u64) -> bool {
+    let mut reader = Reader(filter);
+    let (lines, probes, kind) = (u64::from(reader.u32()), reader.u8(), reader.u8());
+    assert_eq!((kind, reader.u16()), (1, 0));
+    let a = (hash ^ reader.u64()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let line = ((a >> 32) * lines) >> 32;
+    let b = (a ^ (a >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (0..u32::from(probes)).all(|probe| {
+        let bit = (b >> (64 - 9 * (probe + 1))) % 512;
+        let word = (8 * line + bit / 64) as usize;
+        let stored = reader.0[8 * word..8 * word + 8].try_into().unwrap();
+        u64::from_le_bytes(stored) >> (bit % 64) & 1 == 1
+    })
 }
 
 fn read_blocks(file: &[u8], header: &FileHeader, index: &[u8]) -> Vec<Version> {
@@ -53,7 +70,7 @@ fn read_blocks(file: &[u8], header: &FileHeader, index: &[u8]) -> Vec<Version> {
             1 => lz4(payload),
             other => panic!("compression {other}"),
         };
-        let entries = read_block(&block);
+        let entries = read_block(header, &block);
         let separator = &separators[separator_at..ends[number] as usize];
         assert!(separator <= entries[0].key.as_slice());
         assert!(versions.last().is_none_or(|last: &Version| last.key.as_slice() < separator));
@@ -64,7 +81,7 @@ fn read_blocks(file: &[u8], header: &FileHeader, index: &[u8]) -> Vec<Version> {
     versions
 }
 
-fn read_block(block: &[u8]) -> Vec<Version> {
+fn read_block(header: &FileHeader, block: &[u8]) -> Vec<Version> {
     let tail = &block[block.len() - 4..];
     let count = usize::from(u16::from_le_bytes([tail[0], tail[1]]));
     let interval = usize::from(tail[2]);
@@ -83,6 +100,7 @@ fn read_block(block: &[u8]) -> Vec<Version> {
                 assert_eq!(shared, 0);
             }
             key.extend_from_slice(entry.take(suffix));
+            assert_eq!(block[block.len() - 4 - count + number], header.key_hash(&key) as u8);
             if number % interval == 0 {
                 group_key.clone_from(&key);
             }
