@@ -108,7 +108,7 @@ impl Connection {
         let server = Arc::clone(&self.wire.server);
         self.wire.client.note(Phase::Execution, server.clock.uptime_ms());
         self.is_transfer_noted = false;
-        let failures_before = server.counters.auth_failures.load(Relaxed);
+        let failures_before = self.session.auth_failures;
         let was_authenticated = self.session.authenticated;
         let run = Run::new(
             self.decoder.requests(&self.input),
@@ -116,12 +116,12 @@ impl Connection {
             &mut self.output,
             &mut self.wire,
         );
-        let end = run.execute().await?;
-        if !self.session.authenticated
-            && server.counters.auth_failures.load(Relaxed) != failures_before
-        {
-            tokio::time::sleep(AUTH_FAILURE_DELAY).await;
+        let end = run.execute().await;
+        let failures = self.session.auth_failures.saturating_sub(failures_before);
+        if failures > 0 {
+            self.answer_late(failures).await;
         }
+        let end = end?;
         self.wire.send(&mut self.output).await?;
         if self.session.authenticated != was_authenticated {
             self.unauthenticated_bytes = 0;
@@ -130,6 +130,20 @@ impl Connection {
         match end {
             RunEnd::GoOn => Ok(()),
             RunEnd::Close => Err(Ended::Closed),
+        }
+    }
+
+    /// Tells of wrong passwords and makes their sender wait, for each of them.
+    async fn answer_late(&mut self, failures: u32) {
+        let ClientWire { client, server, .. } = &self.wire;
+        add(&server.counters.auth_failures, u64::from(failures));
+        let now_ms = server.clock.uptime_ms();
+        if let Some(line) = server.auth_log.note(client.address, failures, now_ms) {
+            server.log.tell(line);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AUTH_FAILURE_DELAY * failures) => {}
+            () = client.stopped(Stop::AfterRun) => {}
         }
     }
 
@@ -187,6 +201,7 @@ impl Connection {
         let held = Held {
             input: self.input.capacity() + self.decoder.held_bytes() + session,
             output: self.output.held_bytes(),
+            batch: 0,
         };
         match self.wire.hold(held) {
             true => Ok(()),

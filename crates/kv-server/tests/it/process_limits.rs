@@ -108,7 +108,7 @@ fn trouble_is_told_on_the_error_output() {
             break;
         }
     }
-    let line = program.error_line();
+    let line = program.error_line("health");
     assert!(line.starts_with("kv-server: health: poisoned; the engine stopped"), "{line}");
     assert_eq!(info(&mut client, "health"), "poisoned");
 }
@@ -116,7 +116,7 @@ fn trouble_is_told_on_the_error_output() {
 /// A guess at a password costs at least this, however many guess.
 #[test]
 fn a_wrong_password_is_answered_late() {
-    let server = TestServer::with(|config| config.password = "secret".to_owned());
+    let server = TestServer::with(|config| config.password = "secret".into());
     let mut client = server.connect();
     let asked = Instant::now();
     assert!(client.say("AUTH wrong").error_text().starts_with("WRONGPASS"));

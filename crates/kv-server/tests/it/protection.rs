@@ -97,7 +97,7 @@ fn requests_over_the_limit_are_refused_as_they_arrive() {
 }
 
 fn with_password() -> TestServer {
-    TestServer::with(|config| config.password = "secret".to_owned())
+    TestServer::with(|config| config.password = "secret".into())
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn others_cannot_reach_a_server_without_a_password() {
     let refused = kv_server::RunningServer::start(config.clone().into());
     assert_eq!(refused.err().unwrap().exit_code(), 2);
     assert!(!config.data_dir.exists(), "nothing was created");
-    config.password = "secret".to_owned();
+    config.password = "secret".into();
     kv_server::RunningServer::start(config.into()).unwrap().stop().unwrap();
 }
 
