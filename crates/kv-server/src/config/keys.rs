@@ -168,11 +168,7 @@ static KEYS: [Key; 26] = [
         summary: "The least time from the start of one check of all tables to the start of the \
                   next, in seconds; 0 for no checks.",
         is_live: false,
-        field: Field::Count {
-            min: 0,
-            max: MAX_TIME,
-            at: |config| &mut config.scrub_interval_secs,
-        },
+        field: Field::Count { min: 0, max: MAX_TIME, at: |config| &mut config.scrub_interval_secs },
     },
     Key {
         name: "allow_root",

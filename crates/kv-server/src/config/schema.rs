@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::keys::{Field, Key, keys};
-use super::{Config, SandboxMode};
 use super::parse::{AUTO, MIN_FLUSH_BYTES, show_size};
+use super::{Config, SandboxMode};
 
 const SIZE_PATTERN: &str = "^[0-9]+ *(B|KiB|MiB|GiB)$";
 

@@ -93,7 +93,10 @@ mod tests {
         assert_eq!(notice.as_deref(), Some("running without a sandbox: the kernel has none"));
         let error = judge(SandboxMode::Required, missing()).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().contains("the kernel has none; set it to best_effort"), "{error}");
+        assert!(
+            error.to_string().contains("the kernel has none; set it to best_effort"),
+            "{error}"
+        );
         for mode in [SandboxMode::BestEffort, SandboxMode::Required] {
             assert_eq!(judge(mode, Ok(())).unwrap(), None);
         }

@@ -30,8 +30,7 @@ impl AuthLog {
     /// if there is room for one.
     pub(crate) fn note(&self, address: SocketAddr, count: u32, now_ms: u64) -> Option<String> {
         let mut stretch = self.stretch.lock();
-        let stretch =
-            stretch.get_or_insert(Stretch { started_ms: now_ms, lines: 0, untold: 0 });
+        let stretch = stretch.get_or_insert(Stretch { started_ms: now_ms, lines: 0, untold: 0 });
         if stretch.lines == MAX_LINES {
             stretch.untold += u64::from(count);
             return None;
@@ -48,9 +47,8 @@ impl AuthLog {
     pub(crate) fn look(&self, now_ms: u64) -> Option<String> {
         let mut stretch = self.stretch.lock();
         let ended = stretch.take_if(|stretch| now_ms >= stretch.started_ms + STRETCH_MS)?;
-        (ended.untold > 0).then(|| {
-            format!("auth: {} more wrong passwords within a minute", ended.untold)
-        })
+        (ended.untold > 0)
+            .then(|| format!("auth: {} more wrong passwords within a minute", ended.untold))
     }
 }
 
@@ -77,6 +75,20 @@ mod tests {
         pass(61_000, 0);
         pass(200_000, 1);
         pass(500_000, 0);
-        expect![[r#""#]].assert_eq(&(lines.join("\n") + "\n"));
+        expect![[r#"
+            auth: wrong password from 10.0.0.7:1
+            auth: 3 wrong passwords from 10.0.0.7:2
+            auth: wrong password from 10.0.0.7:1
+            auth: 3 wrong passwords from 10.0.0.7:2
+            auth: wrong password from 10.0.0.7:3
+            auth: wrong password from 10.0.0.7:4
+            auth: wrong password from 10.0.0.7:5
+            auth: wrong password from 10.0.0.7:6
+            auth: wrong password from 10.0.0.7:7
+            auth: wrong password from 10.0.0.7:8
+            auth: 9992 more wrong passwords within a minute
+            auth: wrong password from 10.0.0.7:1
+        "#]]
+        .assert_eq(&(lines.join("\n") + "\n"));
     }
 }

@@ -73,6 +73,13 @@ impl Program {
         lines.find(|line| line.starts_with(&about)).expect("it is told before the end")
     }
 
+    /// All that it still writes to its error output before it ends.
+    pub(crate) fn remaining_errors(&mut self) -> String {
+        let mut text = String::new();
+        self.errors.as_mut().expect("it was not closed").read_to_string(&mut text).unwrap();
+        text
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());

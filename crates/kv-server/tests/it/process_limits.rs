@@ -121,6 +121,13 @@ fn a_wrong_password_is_answered_late() {
     let asked = Instant::now();
     assert!(client.say("AUTH wrong").error_text().starts_with("WRONGPASS"));
     assert!(asked.elapsed() >= Duration::from_millis(250));
+    // Nor do those get more guesses who are in already and send many at once.
+    assert_eq!(client.say("AUTH secret"), Wire::ok());
+    let asked = Instant::now();
+    client.send(b"AUTH wrong\r\nAUTH wrong\r\nPING\r\n");
+    assert_eq!(client.replies(3)[2], Wire::Simple("PONG".to_owned()));
+    assert!(asked.elapsed() >= Duration::from_millis(500));
+    assert_eq!(info(&mut client, "total_auth_failures"), "3");
 }
 
 /// Tables read by calls, and no reserve, by the environment.

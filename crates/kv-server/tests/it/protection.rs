@@ -280,6 +280,50 @@ fn clients_that_do_not_take_their_replies_are_closed() {
     assert_eq!(info(&mut admin, "connected_clients"), "1");
 }
 
+/// What is copied for a client may be large for a moment, not for long; what is
+/// sent from where it lies costs nothing and may take its time.
+#[test]
+fn much_may_wait_for_a_client_for_a_short_time_only() {
+    let server = TestServer::with(|config| {
+        config.request_timeout_s = 0;
+        config.client_output_soft_limit = 1 << 20;
+        config.client_output_soft_limit_s = 1;
+    });
+    let mut admin = server.connect();
+    admin.call([&b"SET"[..], b"small", &vec![b'v'; 60_000]]);
+    admin.call([&b"SET"[..], b"large", &vec![b'v'; 1 << 20]]);
+    // Both are more than the buffers of two sockets take.
+    let mut patient = server.connect();
+    patient.send(&request(["MGET"].into_iter().chain(["large"; 40])));
+    let mut deaf = server.connect();
+    deaf.send(&request(["MGET"].into_iter().chain(["small"; 600])));
+    wait_for_counter(&mut admin, "client_output_buffer_limit_disconnections", 1);
+    assert_eq!(info(&mut admin, "connected_clients"), "2");
+    assert_eq!(info(&mut admin, "total_client_timeouts"), "0");
+    assert_eq!(patient.reply().items().len(), 40);
+    assert_eq!(patient.say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+/// A request of a few bytes may write a value of any length: while that waits
+/// for the disk it is memory of its client.
+#[test]
+fn what_a_short_request_writes_counts_as_memory_of_its_client() {
+    let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
+    let mut client = server.connect();
+    client.send(b"SETRANGE big 30000000 x\r\nSET a 1\r\nGET a\r\n");
+    let replies = client.replies(3);
+    check(
+        &replies[..1],
+        expect![[
+            r#"[-BUSY busy: the memory for clients is used up (client_memory_limit); try again later]"#
+        ]],
+    );
+    assert_eq!(replies[2], Wire::Nil, "one batch with the first, refused with it");
+    assert_eq!(client.say("SETRANGE big 10000000 x"), Wire::Integer(10_000_001));
+    assert_eq!(client.say("SET a 1"), Wire::ok());
+    assert_eq!(info(&mut client, "used_memory_clients_reserved"), "0");
+}
+
 #[test]
 fn a_client_that_goes_away_in_the_middle_leaves_nothing_half_done() {
     let server = TestServer::start();
