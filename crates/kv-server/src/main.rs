@@ -13,9 +13,9 @@ use kv_server::{
 ///
 /// Settings come from the flags, the environment (KV_LISTEN, KV_DATA_DIR, and
 /// so on for every key), the configuration file, and built-in defaults, in this
-/// order. Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong
-/// usage or configuration, 3 the operating system refused (port, permission,
-/// disk), 4 the database is damaged or of a newer version, 5 it is open in
+/// order. Passwords belong into a file (KV_PASSWORD_FILE), not into an argument.
+/// Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong usage
+/// or configuration, 3 the operating system refused (port, permission, disk), 4 the database is damaged or of a newer version, 5 it is open in
 /// another process.
 #[derive(Parser)]
 #[command(version)]

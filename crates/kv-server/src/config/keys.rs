@@ -182,7 +182,7 @@ static KEYS: [Key; 26] = [
         name: "sandbox",
         redis_name: None,
         summary: "Whether the process shuts itself out of all files but those in data_dir, by \
-                  Landlock (Linux 5.19): `best_effort` where the kernel has it, `required` or not \
+                  Landlock (Linux 5.13): `best_effort` where the kernel has it, `required` or not \
                   at all.",
         is_live: false,
         field: Field::Sandbox { at: |config| &mut config.sandbox },

@@ -6,10 +6,9 @@
 //! `/sys/fs/cgroup` (how many cores it may use). What was opened before stays
 //! open. Nothing can be executed.
 //!
-//! Files move to `quarantine/`, and moving between directories is a right that
-//! Landlock knows since Linux 5.19: an older kernel counts as one without
-//! Landlock. Cutting files short is covered since 6.2, calls to devices since
-//! 6.10; older kernels leave these open, and that is still a sandbox.
+//! Landlock came with Linux 5.13. Cutting files short is covered since 6.2, calls
+//! to devices since 6.10; older kernels leave these open, and that is still a
+//! sandbox.
 
 use std::path::Path;
 
@@ -26,7 +25,7 @@ use crate::runtime::StartError;
 const READ_PATHS: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
 
 /// The least that a sandbox must be able to take away.
-const LEAST: ABI = ABI::V2;
+const LEAST: ABI = ABI::V1;
 
 /// The most that is asked of a kernel.
 const MOST: ABI = ABI::V5;
@@ -69,7 +68,8 @@ fn restrict(data_dir: &Path) -> Result<(), RulesetError> {
     Ok(())
 }
 
-/// What the engine does in its directory: regular files, directories, moves.
+/// What the engine does in its directory: regular files and directories. It
+/// never moves a file from one directory to another.
 fn data_rights() -> BitFlags<AccessFs> {
     AccessFs::ReadFile
         | AccessFs::ReadDir
@@ -79,7 +79,6 @@ fn data_rights() -> BitFlags<AccessFs> {
         | AccessFs::MakeDir
         | AccessFs::RemoveFile
         | AccessFs::RemoveDir
-        | AccessFs::Refer
 }
 
 #[cfg(test)]

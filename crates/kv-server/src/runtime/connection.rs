@@ -43,7 +43,7 @@ const MAX_REQUESTS_PER_RUN: usize = 1024;
 /// Redis's limit of arguments, a million and a little.
 const MAX_ARGUMENTS: usize = 1 << 20;
 
-/// What a client may send before it has authenticated, in all.
+/// What a client may send and be sent before it has authenticated, in all.
 const MAX_UNAUTHENTICATED_BYTES: u64 = 1 << 20;
 
 /// Progress within a request that restarts its timeout: a client on a slow
@@ -122,10 +122,12 @@ impl Connection {
             self.answer_late(failures).await;
         }
         let end = end?;
+        let replied = self.output.len() as u64;
         self.wire.send(&mut self.output).await?;
         if self.session.authenticated != was_authenticated {
             self.unauthenticated_bytes = 0;
         }
+        self.note_unauthenticated(replied)?;
         self.decoder.set_limits(limits(&server.config(), self.session.authenticated));
         match end {
             RunEnd::GoOn => Ok(()),
@@ -173,13 +175,19 @@ impl Connection {
             client.note(Phase::Transfer, server.clock.uptime_ms());
         }
         add(&server.counters.bytes_in, received as u64);
-        if !self.session.authenticated {
-            self.unauthenticated_bytes += received as u64;
-            if self.unauthenticated_bytes > MAX_UNAUTHENTICATED_BYTES {
-                return Err(Ended::Protocol(ProtocolError::UnauthenticatedTooMuch));
-            }
+        self.note_unauthenticated(received as u64)
+    }
+
+    /// Counts what goes to and fro before the client has authenticated.
+    fn note_unauthenticated(&mut self, bytes: u64) -> Result<(), Ended> {
+        if self.session.authenticated {
+            return Ok(());
         }
-        Ok(())
+        self.unauthenticated_bytes += bytes;
+        match self.unauthenticated_bytes <= MAX_UNAUTHENTICATED_BYTES {
+            true => Ok(()),
+            false => Err(Ended::Protocol(ProtocolError::UnauthenticatedTooMuch)),
+        }
     }
 
     /// Makes room for the next read: as much as is known to come, but never

@@ -132,6 +132,11 @@ fn before_auth_only_little_is_taken() {
         answered += 1;
     }
     assert!((60..70).contains(&answered), "about 1 MiB is taken: {answered} times 16 kB");
+    // What is answered counts as well: the reply to a short request is much longer.
+    let mut client = server.connect();
+    client.try_send(&b"P\r\n".repeat(60_000));
+    let replies = client.replies_until_closed();
+    assert!((15_000..20_000).contains(&replies.len()), "{} were answered", replies.len());
 }
 
 #[test]
