@@ -76,10 +76,8 @@ pub fn load(
         key.assign(&mut config, Raw::Text(value), &Origin::Flag(flag))?;
         sources.push((*flag).to_owned());
     }
-    if let Some(file) = &config.password_file {
-        if config.password.is_set() {
-            return Err(ConfigError::TwoPasswords { file: file.clone() });
-        }
+    if let (Some(file), true) = (&config.password_file, config.password.is_set()) {
+        return Err(ConfigError::TwoPasswords { file: file.clone() });
     }
     config.read_password_file()?;
     config.validate()?;

@@ -37,3 +37,17 @@ fn write_lines(queue: &Receiver<String>) {
         let _ = writeln!(io::stderr(), "kv-server: {line}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_up_nobody() {
+        let (lines, queue) = sync_channel(LINES_IN_LINE);
+        let log = Log { lines };
+        (0..10 * LINES_IN_LINE).for_each(|number| log.tell(format!("line {number}")));
+        drop(log);
+        assert_eq!(queue.iter().count(), LINES_IN_LINE, "the rest is lost");
+    }
+}
