@@ -25,6 +25,7 @@
 //! * `resp` is the codec: bytes to requests, replies to bytes.
 //! * `command` is the command table and what each command does to data.
 //! * `config` is the table of settings and where values come from.
+//! * `hardening` is what a program gives up before it starts a server.
 //! * `runtime` is everything that has to do with sockets and tasks.
 //!
 //! What it is not: the engine (kv-engine stores, orders and recovers), and a
@@ -42,13 +43,15 @@
 
 mod command;
 mod config;
+mod hardening;
 mod resp;
 mod runtime;
 
 pub use config::{
-    Config, ConfigError, DEFAULT_CONFIG_FILE, LoadedConfig, Origin, Overrides, json_schema,
-    load as load_config, markdown_table, show_all as show_config,
+    Config, ConfigError, DEFAULT_CONFIG_FILE, LoadedConfig, Origin, Overrides, Password,
+    SandboxMode, json_schema, load as load_config, markdown_table, show_all as show_config,
 };
+pub use hardening::harden_process;
 pub use resp::{
     Args, OwnedArgs, Protocol, ProtocolError, Reply, RequestDecoder, RequestLimits, Requests,
 };

@@ -1,19 +1,21 @@
 //! The server program: flags, configuration, start, run, exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use kv_server::{Overrides, RunningServer, StartError, load_config, show_config};
+use kv_server::{
+    Overrides, Password, RunningServer, StartError, harden_process, load_config, show_config,
+};
 
 /// A Redis-protocol server in front of the kv engine.
 ///
 /// Settings come from the flags, the environment (KV_LISTEN, KV_DATA_DIR, and
 /// so on for every key), the configuration file, and built-in defaults, in this
-/// order. Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong
-/// usage or configuration, 3 the operating system refused (port, permission,
-/// disk), 4 the database is damaged or of a newer version, 5 it is open in
+/// order. Passwords belong into a file (KV_PASSWORD_FILE), not into an argument.
+/// Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong usage
+/// or configuration, 3 the operating system refused (port, permission, disk), 4 the database is damaged or of a newer version, 5 it is open in
 /// another process.
 #[derive(Parser)]
 #[command(version)]
@@ -30,6 +32,13 @@ struct Arguments {
     /// When a write is acknowledged: sync, interval or os [default: sync]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
+    /// Let root serve an address that other machines can reach
+    #[arg(long)]
+    allow_root: bool,
+    /// Read a password from the standard input, print the digest that the
+    /// configuration takes in its place, and exit
+    #[arg(long, exclusive = true)]
+    hash_password: bool,
     /// Check the configuration, show what it amounts to, and exit
     #[arg(long)]
     check: bool,
@@ -41,14 +50,21 @@ impl Arguments {
             ("--listen", "listen", self.listen),
             ("--data-dir", "data_dir", self.data_dir),
             ("--durability", "durability", self.durability),
+            ("--allow-root", "allow_root", self.allow_root.then(|| true.to_string())),
         ];
         let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
         Overrides { file: self.config, flags: given.collect() }
     }
 }
 
+/// Exit code for wrong usage, as clap has it.
+const EXIT_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.hash_password {
+        return hash_password();
+    }
     let is_check = arguments.check;
     match run(arguments.into_overrides(), is_check) {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,11 +87,39 @@ fn run(overrides: Overrides, is_check: bool) -> Result<(), StartError> {
         }
         return Ok(());
     }
+    let notices = harden_process(&loaded.config)?;
     let server = RunningServer::start(loaded)?;
     say(&server.start_line());
+    for notice in notices {
+        // As with the output: nobody may be there to read it.
+        let _ = writeln!(std::io::stderr(), "kv-server: {notice}");
+    }
     server.run()?;
     say("kv-server stopped; the database is closed");
     Ok(())
+}
+
+/// Prints the digest of the password in the one line of the standard input:
+/// arguments and environment could be seen by others.
+fn hash_password() -> ExitCode {
+    if std::io::stdin().is_terminal() {
+        eprintln!("kv-server: type the password, then Enter and Ctrl-D; it is shown as you type");
+    }
+    let mut text = String::new();
+    let is_read = std::io::stdin().read_to_string(&mut text).is_ok();
+    match is_read.then(|| Password::from_plain_line(&text)).flatten() {
+        Some(password) => {
+            say(&password.to_digest_text());
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!(
+                "kv-server: the standard input must hold one line, the password, of at most 1024 \
+                 bytes"
+            );
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
 }
 
 /// Writes a line to the standard output. Whoever reads it may have gone; that is

@@ -37,6 +37,7 @@ pub(crate) fn quit(_: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 pub(crate) fn reset(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     let fresh = Session::new(call.session.id, !call.server.is_password_required());
     *call.session = Session {
+        auth_failures: call.session.auth_failures,
         library_name: Arc::clone(&call.session.library_name),
         library_version: Arc::clone(&call.session.library_version),
         ..fresh
@@ -45,15 +46,16 @@ pub(crate) fn reset(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 }
 
 pub(crate) fn auth(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
-    let (user, password) = match call.args.len() {
+    let args = call.args;
+    let (user, password) = match args.len() {
         2 if !call.server.is_password_required() => {
             return Err(CommandError::fixed(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
             ));
         }
-        2 => (DEFAULT_USER, &call.args[1]),
-        3 => (&call.args[1], &call.args[2]),
+        2 => (DEFAULT_USER, &args[1]),
+        3 => (&args[1], &args[2]),
         _ => return Err(CommandError::SYNTAX),
     };
     authenticate(call, user, password)?;
@@ -61,12 +63,13 @@ pub(crate) fn auth(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     Ok(Reply::OK.into())
 }
 
-fn authenticate(call: &Call<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult<()> {
+fn authenticate(call: &mut Call<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult<()> {
     // Without a password the default user has every password, as in Redis.
     let is_open = !call.server.is_password_required() && user == DEFAULT_USER;
     if is_open || call.server.is_password_right(user, password) {
         return Ok(());
     }
+    call.session.auth_failures = call.session.auth_failures.saturating_add(1);
     Err(CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled."))
 }
 

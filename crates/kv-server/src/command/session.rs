@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     /// True where no password is asked for, and after the right one.
     pub(crate) authenticated: bool,
+    /// Wrong passwords so far.
+    pub(crate) auth_failures: u32,
     /// What `CLIENT SETNAME` set; empty for no name.
     pub(crate) name: Arc<str>,
     /// What the client library told with `CLIENT SETINFO`.
@@ -51,6 +53,7 @@ impl Session {
             database: 0,
             protocol: Protocol::Resp2,
             authenticated,
+            auth_failures: 0,
             name: Arc::from(""),
             library_name: Arc::from(""),
             library_version: Arc::from(""),

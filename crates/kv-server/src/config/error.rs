@@ -70,6 +70,18 @@ pub enum ConfigError {
         /// The key.
         key: &'static str,
     },
+    /// The file that holds the password cannot be used.
+    BadPasswordFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
+    /// A password is given, and a file with one as well.
+    TwoPasswords {
+        /// The file.
+        file: PathBuf,
+    },
     /// Other machines could connect without a password.
     NeedsPassword {
         /// The address.
@@ -103,11 +115,29 @@ impl fmt::Display for ConfigError {
             ConfigError::NotLive { key } => {
                 write!(formatter, "{key} can only be changed by a restart")
             }
+            ConfigError::BadPasswordFile { file, what } => {
+                write!(formatter, "password_file {}: {what}", file.display())
+            }
+            ConfigError::TwoPasswords { file } => write!(
+                formatter,
+                "both password and password_file ({}) are set, and one of them would be ignored; \
+                 remove one",
+                file.display()
+            ),
             ConfigError::NeedsPassword { listen } => write!(
                 formatter,
                 "listen is {listen}, which other machines can reach, and there is no password; \
-                 set password (better in KV_PASSWORD than in a file), or listen on 127.0.0.1"
+                 set password_file (a file of mode 0600) or password, or listen on 127.0.0.1"
             ),
         }
+    }
+}
+
+/// The operating system's words without the error number.
+pub(super) fn describe(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
     }
 }

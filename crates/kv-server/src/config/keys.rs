@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use kv_engine::{Durability, FlushSize, ReadMode};
 
-use super::Config;
 use super::parse;
+use super::{Config, Password, SandboxMode};
 
 /// One key of the configuration.
 pub(crate) struct Key {
@@ -40,8 +40,14 @@ pub(crate) enum Field {
     Address { at: fn(&mut Config) -> &mut SocketAddr },
     /// A path.
     Directory { at: fn(&mut Config) -> &mut PathBuf },
+    /// A path, or nothing.
+    File { at: fn(&mut Config) -> &mut Option<PathBuf> },
+    /// Yes or no.
+    Switch { at: fn(&mut Config) -> &mut bool },
+    /// One of three words.
+    Sandbox { at: fn(&mut Config) -> &mut SandboxMode },
     /// A text that is never shown.
-    Secret { at: fn(&mut Config) -> &mut String },
+    Secret { at: fn(&mut Config) -> &mut Password },
 }
 
 const KIB: u64 = 1 << 10;
@@ -59,7 +65,7 @@ pub(crate) fn keys() -> &'static [Key] {
     &KEYS
 }
 
-static KEYS: [Key; 19] = [
+static KEYS: [Key; 26] = [
     Key {
         name: "listen",
         redis_name: None,
@@ -145,11 +151,57 @@ static KEYS: [Key; 19] = [
         field: Field::AutoSize { max: 1 << 44, at: |config| &mut config.disk_reserve_size },
     },
     Key {
+        name: "scrub_bytes_per_second",
+        redis_name: None,
+        summary: "How fast tables are read from the disk and checked for rot while nobody asks \
+                  for them; 0 for never. INFO lists what is found, and the log tells it.",
+        is_live: false,
+        field: Field::Size {
+            min: 0,
+            max: 1 << 40,
+            at: |config| &mut config.scrub_bytes_per_second,
+        },
+    },
+    Key {
+        name: "scrub_interval_secs",
+        redis_name: None,
+        summary: "The least time from the start of one check of all tables to the start of the \
+                  next, in seconds; 0 for no checks.",
+        is_live: false,
+        field: Field::Count { min: 0, max: MAX_TIME, at: |config| &mut config.scrub_interval_secs },
+    },
+    Key {
+        name: "allow_root",
+        redis_name: None,
+        summary: "Whether root may serve an address that other machines can reach. Without it \
+                  such a start is refused: run the server as a user of its own.",
+        is_live: false,
+        field: Field::Switch { at: |config| &mut config.allow_root },
+    },
+    Key {
+        name: "sandbox",
+        redis_name: None,
+        summary: "Whether the process shuts itself out of all files but those in data_dir, by \
+                  Landlock (Linux 5.13): `best_effort` where the kernel has it, `required` or not \
+                  at all.",
+        is_live: false,
+        field: Field::Sandbox { at: |config| &mut config.sandbox },
+    },
+    Key {
         name: "password",
         redis_name: Some("requirepass"),
-        summary: "What clients must send with AUTH; empty for no password.",
+        summary: "What clients must send with AUTH, or its digest as `kv-server --hash-password` \
+                  prints it; empty for no password.",
         is_live: true,
         field: Field::Secret { at: |config| &mut config.password },
+    },
+    Key {
+        name: "password_file",
+        redis_name: None,
+        summary: "File that holds the password or its digest in one line, instead of password; \
+                  for its owner alone, and his group to read.",
+        is_live: false,
+        field: Field::File { at: |config| &mut config.password_file },
     },
     Key {
         name: "max_clients",
@@ -186,6 +238,30 @@ static KEYS: [Key; 19] = [
             min: MIB,
             max: 16 * GIB,
             at: |config| &mut config.client_output_limit,
+        },
+    },
+    Key {
+        name: "client_output_soft_limit",
+        redis_name: None,
+        summary: "Bytes of replies that may wait for one client for client_output_soft_limit_s \
+                  and no longer; values that are sent from where they lie do not count.",
+        is_live: true,
+        field: Field::Size {
+            min: MIB,
+            max: 16 * GIB,
+            at: |config| &mut config.client_output_soft_limit,
+        },
+    },
+    Key {
+        name: "client_output_soft_limit_s",
+        redis_name: None,
+        summary: "Seconds after which a client that has had more waiting all the time is closed; \
+                  0 for never.",
+        is_live: true,
+        field: Field::Count {
+            min: 0,
+            max: MAX_TIME,
+            at: |config| &mut config.client_output_soft_limit_s,
         },
     },
     Key {
@@ -257,9 +333,14 @@ impl Key {
             }
             Field::Address { at } => at(&mut copy).to_string(),
             Field::Directory { at } => at(&mut copy).display().to_string(),
-            Field::Secret { at } => match at(&mut copy).is_empty() {
-                true => String::new(),
-                false => "(hidden)".to_owned(),
+            Field::File { at } => {
+                at(&mut copy).as_ref().map_or_else(String::new, |path| path.display().to_string())
+            }
+            Field::Switch { at } => at(&mut copy).to_string(),
+            Field::Sandbox { at } => at(&mut copy).name().to_owned(),
+            Field::Secret { at } => match at(&mut copy).is_set() {
+                true => "(hidden)".to_owned(),
+                false => String::new(),
             },
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, Origin, describe};
 use super::keys::{find, key_names, keys};
 use super::parse::Raw;
 use super::suggest::closest;
@@ -76,6 +76,10 @@ pub fn load(
         key.assign(&mut config, Raw::Text(value), &Origin::Flag(flag))?;
         sources.push((*flag).to_owned());
     }
+    if let (Some(file), true) = (&config.password_file, config.password.is_set()) {
+        return Err(ConfigError::TwoPasswords { file: file.clone() });
+    }
+    config.read_password_file()?;
     config.validate()?;
     Ok(LoadedConfig { config, source: sources.join(" + ") })
 }
@@ -146,14 +150,5 @@ impl<'de> Visitor<'de> for ObjectVisitor {
             entries.push((name, map.next_value()?));
         }
         Ok(entries)
-    }
-}
-
-/// The operating system's words without the error number.
-fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }

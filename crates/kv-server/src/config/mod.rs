@@ -9,6 +9,9 @@ mod error;
 mod keys;
 mod layers;
 mod parse;
+mod password;
+mod password_file;
+mod sandbox_mode;
 mod schema;
 mod suggest;
 
@@ -20,6 +23,8 @@ use kv_engine::{Durability, FlushSize, ReadMode};
 pub use error::{ConfigError, Origin};
 pub use keys::show_all;
 pub use layers::{LoadedConfig, Overrides, load};
+pub use password::Password;
+pub use sandbox_mode::SandboxMode;
 pub use schema::{json_schema, markdown_table};
 
 pub(crate) use keys::{Key, keys};
@@ -43,11 +48,18 @@ pub struct Config {
     pub block_cache_size: u64,
     pub read_mode: ReadMode,
     pub disk_reserve_size: Option<u64>,
-    pub password: String,
+    pub scrub_bytes_per_second: u64,
+    pub scrub_interval_secs: u64,
+    pub allow_root: bool,
+    pub sandbox: SandboxMode,
+    pub password: Password,
+    pub password_file: Option<PathBuf>,
     pub max_clients: u64,
     pub max_clients_per_address: u64,
     pub max_request_bytes: u64,
     pub client_output_limit: u64,
+    pub client_output_soft_limit: u64,
+    pub client_output_soft_limit_s: u64,
     pub client_memory_limit: u64,
     pub idle_timeout_s: u64,
     pub request_timeout_s: u64,
@@ -67,11 +79,18 @@ impl Default for Config {
             block_cache_size: 256 << 20,
             read_mode: ReadMode::Map,
             disk_reserve_size: None,
-            password: String::new(),
+            scrub_bytes_per_second: 4 << 20,
+            scrub_interval_secs: 7 * 24 * 60 * 60,
+            allow_root: false,
+            sandbox: SandboxMode::Off,
+            password: Password::default(),
+            password_file: None,
             max_clients: 10_000,
             max_clients_per_address: 10_000,
             max_request_bytes: 1 << 30,
             client_output_limit: 64 << 20,
+            client_output_soft_limit: 16 << 20,
+            client_output_soft_limit_s: 10,
             client_memory_limit: 2 << 30,
             idle_timeout_s: 300,
             request_timeout_s: 30,
@@ -81,13 +100,25 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Takes the password from its file, if there is one and it has not been
+    /// taken yet.
+    ///
+    /// # Errors
+    /// As of [`load`].
+    pub(crate) fn read_password_file(&mut self) -> Result<(), ConfigError> {
+        if let (Some(file), false) = (&self.password_file, self.password.is_set()) {
+            self.password = password_file::read(file)?;
+        }
+        Ok(())
+    }
+
     /// Fails if settings that are fine each on their own do not fit together.
     ///
     /// # Errors
     /// [`ConfigError::NeedsPassword`] for an address that other machines
     /// reach without a password.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() && self.password.is_empty() {
+        if !self.listen.ip().is_loopback() && !self.password.is_set() {
             return Err(ConfigError::NeedsPassword { listen: self.listen });
         }
         Ok(())
@@ -105,6 +136,12 @@ impl Config {
             block_cache_bytes: self.block_cache_size,
             read_mode: self.read_mode,
             reserve_bytes: self.disk_reserve_size,
+            // No interval is no scrub; the engine knows a rate of 0 for that.
+            scrub_bytes_per_second: match self.scrub_interval_secs {
+                0 => 0,
+                _ => self.scrub_bytes_per_second,
+            },
+            scrub_interval_secs: self.scrub_interval_secs.max(1),
             ..kv_engine::Options::default()
         }
     }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use kv_engine::{Durability, FlushSize, ReadMode};
 use serde_json::Value;
 
-use super::Config;
 use super::error::{ConfigError, Origin};
 use super::keys::{Field, Key};
+use super::{Config, Password, SandboxMode};
 
 /// Units of sizes, largest first.
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
@@ -61,7 +61,7 @@ impl Key {
             origin: origin.clone(),
             key: self.name,
             value: match self.field {
-                Field::Secret { .. } => "of a wrong type".to_owned(),
+                Field::Secret { .. } => "not one that can be used".to_owned(),
                 _ => raw.show(),
             },
             allowed: self.field.allowed(),
@@ -85,7 +85,13 @@ impl Key {
             Field::Directory { at } => {
                 *at(config) = PathBuf::from(raw.text().filter(|text| !text.is_empty())?);
             }
-            Field::Secret { at } => *at(config) = raw.text()?.to_owned(),
+            Field::File { at } => {
+                let text = raw.text()?;
+                *at(config) = (!text.is_empty()).then(|| PathBuf::from(text));
+            }
+            Field::Switch { at } => *at(config) = parse_switch(raw)?,
+            Field::Sandbox { at } => *at(config) = parse_sandbox(raw.text()?)?,
+            Field::Secret { at } => *at(config) = Password::parse(raw.text()?)?,
         }
         Some(())
     }
@@ -116,7 +122,10 @@ impl Field {
                 "an IP address and a port, such as \"127.0.0.1:6380\" or \"[::1]:6380\"".to_owned()
             }
             Field::Directory { .. } => "a path".to_owned(),
-            Field::Secret { .. } => "a text in quotes".to_owned(),
+            Field::File { .. } => "a path, or nothing".to_owned(),
+            Field::Switch { .. } => "true or false".to_owned(),
+            Field::Sandbox { .. } => "\"off\", \"best_effort\" or \"required\"".to_owned(),
+            Field::Secret { .. } => Password::allowed(),
         }
     }
 }
@@ -179,6 +188,21 @@ pub(crate) fn read_mode_name(mode: ReadMode) -> &'static str {
         ReadMode::Map => "map",
         ReadMode::Pread => "pread",
     }
+}
+
+fn parse_switch(raw: Raw<'_>) -> Option<bool> {
+    match raw {
+        Raw::Json(value) => value.as_bool(),
+        Raw::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" => Some(true),
+            "false" | "no" => Some(false),
+            _ => None,
+        },
+    }
+}
+
+fn parse_sandbox(text: &str) -> Option<SandboxMode> {
+    SandboxMode::ALL.into_iter().find(|mode| text.eq_ignore_ascii_case(mode.name()))
 }
 
 /// The word for a size that is derived from other settings.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Config;
 use super::keys::{Field, Key, keys};
 use super::parse::{AUTO, MIN_FLUSH_BYTES, show_size};
+use super::{Config, SandboxMode};
 
 const SIZE_PATTERN: &str = "^[0-9]+ *(B|KiB|MiB|GiB)$";
 
@@ -36,6 +36,7 @@ fn default_value(key: &Key, defaults: &Config) -> Value {
     let shown = key.show(defaults);
     match (&key.field, shown.parse::<u64>()) {
         (Field::Count { .. } | Field::FlushSize { .. }, Ok(number)) => Value::from(number),
+        (Field::Switch { .. }, _) => Value::from(shown == "true"),
         _ => Value::from(shown),
     }
 }
@@ -61,9 +62,12 @@ fn shape(field: &Field) -> Value {
             { "type": "integer", "minimum": 0, "maximum": max },
             { "type": "string", "pattern": SIZE_PATTERN },
         ] }),
-        Field::Address { .. } | Field::Directory { .. } | Field::Secret { .. } => {
-            json!({ "type": "string" })
-        }
+        Field::Switch { .. } => json!({ "type": "boolean" }),
+        Field::Sandbox { .. } => json!({ "enum": SandboxMode::ALL.map(SandboxMode::name) }),
+        Field::Address { .. }
+        | Field::Directory { .. }
+        | Field::File { .. }
+        | Field::Secret { .. } => json!({ "type": "string" }),
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) enum Stop {
     Now = 2,
 }
 
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
+
 /// One connection, as everyone but its own task sees it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -48,6 +51,9 @@ pub(crate) struct Client {
     pub(crate) is_authenticated: AtomicBool,
     pub(crate) input_bytes: AtomicUsize,
     pub(crate) output_bytes: AtomicUsize,
+    /// Since when more copies of replies wait than the soft limit; [`NEVER`]
+    /// if they do not.
+    over_soft_limit_since_ms: AtomicU64,
     stop: AtomicU8,
     stop_signal: Notify,
     details: Mutex<Details>,
@@ -95,6 +101,20 @@ impl Client {
             _ => Phase::Execution,
         };
         (phase, now_ms.saturating_sub(self.progress_at_ms.load(Relaxed)))
+    }
+
+    /// Notes whether more waits for the client at `now_ms` than the soft limit.
+    pub(crate) fn note_soft_limit(&self, is_over: bool, now_ms: u64) {
+        let since_ms = match is_over {
+            true => now_ms.min(self.over_soft_limit_since_ms.load(Relaxed)),
+            false => NEVER,
+        };
+        self.over_soft_limit_since_ms.store(since_ms, Relaxed);
+    }
+
+    /// For how many milliseconds more has been waiting than the soft limit.
+    pub(crate) fn over_soft_limit_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.over_soft_limit_since_ms.load(Relaxed))
     }
 
     /// Notes the state of the session after a run.
@@ -201,7 +221,7 @@ impl Clients {
         }
         *from_address += 1;
         inner.last_id += 1;
-        let session = Session::new(inner.last_id, config.password.is_empty());
+        let session = Session::new(inner.last_id, !config.password.is_set());
         let client = Arc::new(Client {
             id: inner.last_id,
             address,
@@ -212,6 +232,7 @@ impl Clients {
             is_authenticated: AtomicBool::new(session.authenticated),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            over_soft_limit_since_ms: AtomicU64::new(NEVER),
             stop: AtomicU8::new(Stop::No as u8),
             stop_signal: Notify::new(),
             details: Mutex::new(Details::of(&session)),

@@ -43,7 +43,7 @@ const MAX_REQUESTS_PER_RUN: usize = 1024;
 /// Redis's limit of arguments, a million and a little.
 const MAX_ARGUMENTS: usize = 1 << 20;
 
-/// What a client may send before it has authenticated, in all.
+/// What a client may send and be sent before it has authenticated, in all.
 const MAX_UNAUTHENTICATED_BYTES: u64 = 1 << 20;
 
 /// Progress within a request that restarts its timeout: a client on a slow
@@ -108,7 +108,7 @@ impl Connection {
         let server = Arc::clone(&self.wire.server);
         self.wire.client.note(Phase::Execution, server.clock.uptime_ms());
         self.is_transfer_noted = false;
-        let failures_before = server.counters.auth_failures.load(Relaxed);
+        let failures_before = self.session.auth_failures;
         let was_authenticated = self.session.authenticated;
         let run = Run::new(
             self.decoder.requests(&self.input),
@@ -116,20 +116,36 @@ impl Connection {
             &mut self.output,
             &mut self.wire,
         );
-        let end = run.execute().await?;
-        if !self.session.authenticated
-            && server.counters.auth_failures.load(Relaxed) != failures_before
-        {
-            tokio::time::sleep(AUTH_FAILURE_DELAY).await;
+        let end = run.execute().await;
+        let failures = self.session.auth_failures.saturating_sub(failures_before);
+        if failures > 0 {
+            self.answer_late(failures).await;
         }
+        let end = end?;
+        let replied = self.output.len() as u64;
         self.wire.send(&mut self.output).await?;
         if self.session.authenticated != was_authenticated {
             self.unauthenticated_bytes = 0;
         }
+        self.note_unauthenticated(replied)?;
         self.decoder.set_limits(limits(&server.config(), self.session.authenticated));
         match end {
             RunEnd::GoOn => Ok(()),
             RunEnd::Close => Err(Ended::Closed),
+        }
+    }
+
+    /// Tells of wrong passwords and makes their sender wait, for each of them.
+    async fn answer_late(&mut self, failures: u32) {
+        let ClientWire { client, server, .. } = &self.wire;
+        add(&server.counters.auth_failures, u64::from(failures));
+        let now_ms = server.clock.uptime_ms();
+        if let Some(line) = server.auth_log.note(client.address, failures, now_ms) {
+            server.log.tell(line);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AUTH_FAILURE_DELAY * failures) => {}
+            () = client.stopped(Stop::AfterRun) => {}
         }
     }
 
@@ -159,13 +175,19 @@ impl Connection {
             client.note(Phase::Transfer, server.clock.uptime_ms());
         }
         add(&server.counters.bytes_in, received as u64);
-        if !self.session.authenticated {
-            self.unauthenticated_bytes += received as u64;
-            if self.unauthenticated_bytes > MAX_UNAUTHENTICATED_BYTES {
-                return Err(Ended::Protocol(ProtocolError::UnauthenticatedTooMuch));
-            }
+        self.note_unauthenticated(received as u64)
+    }
+
+    /// Counts what goes to and fro before the client has authenticated.
+    fn note_unauthenticated(&mut self, bytes: u64) -> Result<(), Ended> {
+        if self.session.authenticated {
+            return Ok(());
         }
-        Ok(())
+        self.unauthenticated_bytes += bytes;
+        match self.unauthenticated_bytes <= MAX_UNAUTHENTICATED_BYTES {
+            true => Ok(()),
+            false => Err(Ended::Protocol(ProtocolError::UnauthenticatedTooMuch)),
+        }
     }
 
     /// Makes room for the next read: as much as is known to come, but never
@@ -187,6 +209,7 @@ impl Connection {
         let held = Held {
             input: self.input.capacity() + self.decoder.held_bytes() + session,
             output: self.output.held_bytes(),
+            batch: 0,
         };
         match self.wire.hold(held) {
             true => Ok(()),

@@ -18,6 +18,16 @@ pub enum StartError {
         /// The operating system's reason.
         reason: io::Error,
     },
+    /// Root would serve other machines.
+    Root {
+        /// The address that they can reach.
+        address: SocketAddr,
+    },
+    /// There is no sandbox to be had, and one is required.
+    Sandbox {
+        /// Why.
+        reason: String,
+    },
     /// The database cannot be opened or closed.
     Engine(kv_engine::Error),
     /// Threads, timers or signals are not to be had.
@@ -30,8 +40,8 @@ impl StartError {
     /// one that is open elsewhere.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Config(_) => 2,
-            StartError::Listen { .. } | StartError::Runtime(_) => 3,
+            StartError::Config(_) | StartError::Root { .. } => 2,
+            StartError::Listen { .. } | StartError::Sandbox { .. } | StartError::Runtime(_) => 3,
             StartError::Engine(error) => match error {
                 kv_engine::Error::InvalidArgument(_) => 2,
                 kv_engine::Error::Corruption { .. } | kv_engine::Error::Unsupported { .. } => 4,
@@ -68,6 +78,16 @@ impl fmt::Display for StartError {
                     _ => "use an address of this machine",
                 })
             }
+            StartError::Root { address } => write!(
+                formatter,
+                "root does not serve {address}, which other machines can reach; start the server \
+                 as a user of its own, or set allow_root if it has to be root"
+            ),
+            StartError::Sandbox { reason } => write!(
+                formatter,
+                "sandbox is required, and there is none: {reason}; set it to best_effort to start \
+                 without one"
+            ),
             StartError::Engine(error) => write!(formatter, "{error}"),
             StartError::Runtime(error) => write!(formatter, "the system has no more room: {error}"),
         }

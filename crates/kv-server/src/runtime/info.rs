@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kv_engine::KeyRange;
+use kv_engine::{KeyRange, ScrubFinding};
 
 use super::handle::REDIS_VERSION;
 use super::health::Health;
@@ -37,6 +37,9 @@ pub(crate) const SECTIONS: [InfoSection; 10] = [
 /// Keys that `INFO` counts itself: about a millisecond. In larger databases it
 /// tells what the last round of the expiry sweep has counted.
 const MAX_COUNTED_KEYS: usize = 10_000;
+
+/// Findings of the scrub that are listed; `scrub_findings` counts them all.
+const MAX_FINDINGS: usize = 10;
 
 /// The lines of a section; nothing for an unknown one.
 pub(crate) fn section(server: &Server, name: &str) -> String {
@@ -196,5 +199,10 @@ fn write_engine(server: &Server, lines: &mut Lines) {
     let Ok(serde_json::Value::Object(fields)) = stats else { return };
     for (name, value) in fields {
         lines.add(name, value);
+    }
+    for (index, finding) in server.engine.scrub_findings().iter().take(MAX_FINDINGS).enumerate() {
+        let ScrubFinding { file, offset, bytes, what } = finding;
+        let row = format_args!("file={file},offset={offset},bytes={bytes},what={what}");
+        lines.add(format_args!("scrub_finding_{index}"), row);
     }
 }

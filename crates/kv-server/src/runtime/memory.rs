@@ -37,6 +37,8 @@ pub(crate) struct Held {
     pub(crate) input: usize,
     /// Replies on their way.
     pub(crate) output: usize,
+    /// Writes on their way to the engine, beyond the requests they came in.
+    pub(crate) batch: usize,
 }
 
 impl Reservation {
@@ -47,7 +49,7 @@ impl Reservation {
     /// Makes the share fit what is held; false if all shares together would be
     /// over `limit` then.
     pub(crate) fn adjust(&mut self, held: Held, limit: u64) -> bool {
-        let needed = (held.input + held.output).saturating_sub(FREE_BYTES) as u64;
+        let needed = (held.input + held.output + held.batch).saturating_sub(FREE_BYTES) as u64;
         if needed > self.bytes {
             let more = needed - self.bytes;
             if self.budget.reserved.fetch_add(more, Relaxed) + more > limit {
@@ -77,7 +79,7 @@ mod tests {
         let budget = Arc::new(MemoryBudget::default());
         let mut first = Reservation::new(Arc::clone(&budget));
         let mut second = Reservation::new(Arc::clone(&budget));
-        let held = |more: usize| Held { input: FREE_BYTES, output: more };
+        let held = |more: usize| Held { input: FREE_BYTES, output: more, batch: 0 };
         assert!(first.adjust(held(0), 0), "a little is free");
         assert!(first.adjust(held(60), 100));
         assert!(!second.adjust(held(60), 100), "60 of 100 are taken");

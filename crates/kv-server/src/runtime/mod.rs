@@ -4,6 +4,7 @@
 //! collects requests, `run` executes them on a `view` of the engine and
 //! commits, `output` carries the replies back.
 
+mod auth_log;
 mod clients;
 mod clock;
 mod connection;
@@ -14,6 +15,7 @@ mod health;
 mod info;
 mod jobs;
 mod listener;
+mod log;
 mod memory;
 mod output;
 mod process;

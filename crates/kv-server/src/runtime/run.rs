@@ -10,7 +10,8 @@
 //!    engine has made it as durable as configured.
 //! 4. On a conflict the part is taken back, replies and session, and executed
 //!    again from the same requests at the same time with the same seed.
-//! 5. If the engine takes no writes any more, the part is executed again on
+//! 5. If the engine takes no writes any more, or the clients' memory is used up
+//!    by batches that wait for it, the part is executed again on
 //!    the published view: reads are answered, writes are refused.
 //!
 //! A part ends early when its replies or its batch have grown large, and where
@@ -34,6 +35,9 @@ use crate::resp::{Reply, Requests};
 
 /// Replies that are sent before the run goes on, in bytes.
 const SEND_BYTES: usize = 256 << 10;
+
+/// Why a batch was not even tried.
+const NO_CLIENT_MEMORY: &str = "the memory for clients is used up (client_memory_limit)";
 
 /// What becomes of the connection behind a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +146,12 @@ impl<'a> Run<'a> {
         let session_before = self.session.clone();
         let view = EngineView::take(&self.server.engine, Access::Update);
         let (batch, part_end) = self.execute_requests(&view, circumstances);
-        let Err(error) = commit(&self.server, &view, batch).await else {
+        let outcome = match self.wire.hold_batch(batch.size_bytes()) {
+            true => commit(&self.server, &view, batch).await,
+            false => Err(Error::Busy(NO_CLIENT_MEMORY.to_owned())),
+        };
+        self.wire.hold_batch(0);
+        let Err(error) = outcome else {
             return Some(part_end);
         };
         self.next = first;

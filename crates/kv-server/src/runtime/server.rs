@@ -11,9 +11,11 @@ use kv_engine::Engine;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::auth_log::AuthLog;
 use super::clients::Clients;
 use super::clock::ServerClock;
 use super::counters::Counters;
+use super::log::Log;
 use super::memory::MemoryBudget;
 use super::stall::StallWatch;
 use super::sweep::SweepState;
@@ -30,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) counters: Counters,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) clock: Arc<ServerClock>,
+    pub(crate) log: Log,
+    pub(crate) auth_log: AuthLog,
     pub(crate) stall: StallWatch,
     pub(crate) scan_cursors: ScanCursors,
     pub(crate) sweep: SweepState,
@@ -47,6 +51,7 @@ impl Server {
         config_source: String,
         address: SocketAddr,
         clock: Arc<ServerClock>,
+        log: Log,
     ) -> Server {
         let seeds = Seeds::new();
         Server {
@@ -58,6 +63,8 @@ impl Server {
             counters: Counters::default(),
             memory: Arc::default(),
             clock,
+            log,
+            auth_log: AuthLog::default(),
             stall: StallWatch::default(),
             scan_cursors: ScanCursors::new(seeds.next() as u32),
             sweep: SweepState::default(),

@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::clients::Stop;
 use super::clock::ServerClock;
 use super::error::StartError;
+use super::log::Log;
 use super::server::Server;
 use super::{listener, sweep, watchdog};
 use crate::command::is_expired_entry;
@@ -79,7 +80,8 @@ impl RunningServer {
         loaded: LoadedConfig,
         make_env: impl FnOnce(&Config) -> kv_engine::Result<Env>,
     ) -> Result<RunningServer, StartError> {
-        let LoadedConfig { config, source } = loaded;
+        let LoadedConfig { mut config, source } = loaded;
+        config.read_password_file()?;
         config.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
@@ -102,7 +104,8 @@ impl RunningServer {
         let clock = Arc::new(ServerClock::start(Arc::clone(&env.clock)));
         options.retention = Some(Arc::new(ExpiryRule { clock: Arc::clone(&clock) }));
         let engine = Engine::open_in(env, options)?;
-        let server = Arc::new(Server::new(engine, config, source, address, clock));
+        let log = Log::start().map_err(StartError::Runtime)?;
+        let server = Arc::new(Server::new(engine, config, source, address, clock, log));
         let accepting = runtime.spawn(listener::run(listener, Arc::clone(&server)));
         runtime.spawn(watchdog::run(Arc::clone(&server)));
         runtime.spawn(sweep::run(Arc::clone(&server)));

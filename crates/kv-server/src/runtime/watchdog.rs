@@ -1,11 +1,13 @@
 //! Ends connections that have been silent, slow or unauthenticated for too
-//! long, and tells the log how the server is. One look at all of them a second
-//! costs less than a timer for each read.
+//! long, or have had too much waiting for too long, and tells the log how the
+//! server is. One look at all of them a second costs less than a timer for each
+//! read.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+use kv_engine::ScrubFinding;
 
 use super::clients::{Client, Phase, Stop};
 use super::counters::add;
@@ -17,33 +19,50 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks after the connections; ends only by being dropped.
 pub(crate) async fn run(server: Arc<Server>) {
-    let mut log = HealthLog::new();
+    let mut health_log = HealthLog::new();
+    let mut findings_told = 0;
     loop {
         tokio::time::sleep(PERIOD).await;
         let now_ms = server.clock.uptime_ms();
         look_once(&server, now_ms);
-        if let Some(line) = log.look(&Health::of(&server), now_ms) {
-            write_log_line(&line);
-        }
+        let findings = server.engine.scrub_findings();
+        let new_findings = findings.iter().skip(findings_told).map(describe_finding);
+        let health = health_log.look(&Health::of(&server), now_ms);
+        let lines = new_findings.chain(health).chain(server.auth_log.look(now_ms));
+        lines.for_each(|line| server.log.tell(line));
+        findings_told = findings.len();
     }
 }
 
-/// Writes a line to the standard error output, if anybody still takes it.
-fn write_log_line(line: &str) {
-    let _ = writeln!(std::io::stderr(), "kv-server: {line}");
+/// A finding as a line for the log.
+fn describe_finding(finding: &ScrubFinding) -> String {
+    let ScrubFinding { file, offset, bytes, what } = finding;
+    format!(
+        "scrub: {file} is damaged at offset {offset}, {bytes} bytes ({what}); the other keys can \
+         be read, mend it from a backup or by kv repair"
+    )
 }
 
 fn look_once(server: &Server, now_ms: u64) {
     for client in server.clients.all() {
-        if is_overdue(&client, &server.config(), now_ms) {
-            add(&server.counters.timeouts, 1);
-            client.stop(Stop::Now);
-        }
+        let config = server.config();
+        let counter = if is_overdue(&client, &config, now_ms) {
+            &server.counters.timeouts
+        } else if is_over(client.over_soft_limit_ms(now_ms), config.client_output_soft_limit_s) {
+            &server.counters.output_limit_disconnections
+        } else {
+            continue;
+        };
+        add(counter, 1);
+        client.stop(Stop::Now);
     }
 }
 
+fn is_over(waited_ms: u64, limit_s: u64) -> bool {
+    limit_s > 0 && waited_ms > limit_s * 1000
+}
+
 fn is_overdue(client: &Client, config: &Config, now_ms: u64) -> bool {
-    let is_over = |waited_ms: u64, limit_s: u64| limit_s > 0 && waited_ms > limit_s * 1000;
     let connected_ms = now_ms.saturating_sub(client.connected_at_ms);
     if !client.is_authenticated.load(Relaxed) && is_over(connected_ms, config.auth_timeout_s) {
         return true;

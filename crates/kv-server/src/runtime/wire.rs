@@ -65,18 +65,24 @@ impl ClientWire {
         }
         let ClientWire { stream, client, server, .. } = self;
         client.output_bytes.store(bytes, Relaxed);
-        client.note(Phase::Transfer, server.clock.uptime_ms());
+        let copied = output.copied_bytes();
         let on_progress = |sent: usize| {
             if sent < bytes {
-                client.note(Phase::Transfer, server.clock.uptime_ms());
+                let now_ms = server.clock.uptime_ms();
+                client.note(Phase::Transfer, now_ms);
+                let copied_left = copied.min(bytes - sent) as u64;
+                let soft_limit = server.config().client_output_soft_limit;
+                client.note_soft_limit(copied_left > soft_limit, now_ms);
             }
         };
+        on_progress(0);
         tokio::select! {
             biased;
             sent = output.send(stream, on_progress) => sent?,
             () = client.stopped(Stop::Now) => return Err(Ended::Closed),
         }
         client.output_bytes.store(0, Relaxed);
+        client.note_soft_limit(false, server.clock.uptime_ms());
         add(&server.counters.bytes_out, bytes as u64);
         Ok(())
     }
@@ -85,6 +91,14 @@ impl ClientWire {
     pub(crate) fn hold(&mut self, held: Held) -> bool {
         self.held = held;
         self.reservation.adjust(held, self.server.config().client_memory_limit)
+    }
+
+    /// Reserves what a batch of `bytes` takes until it is committed: what it is
+    /// longer than the requests that made it. An `APPEND` of one byte writes the
+    /// whole value. False if that is too much.
+    pub(crate) fn hold_batch(&mut self, bytes: usize) -> bool {
+        let batch = bytes.saturating_sub(self.held.input);
+        self.hold(Held { batch, ..self.held })
     }
 
     /// Takes what the client is still sending and throws it away, for a

@@ -35,6 +35,11 @@ impl Client {
         Client { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
     }
 
+    /// Where the server sees this client.
+    pub(crate) fn local_address(&self) -> String {
+        self.stream.local_addr().unwrap().to_string()
+    }
+
     /// Sends one request, as words or as any list of bytes, and reads its reply.
     #[track_caller]
     pub(crate) fn call<I: AsRef<[u8]>>(&mut self, arguments: impl IntoIterator<Item = I>) -> Wire {
@@ -80,6 +85,8 @@ impl Client {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
                 Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
+                // A read with a timeout is not restarted behind a signal.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("no reply: {error}"),
             }

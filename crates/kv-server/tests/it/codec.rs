@@ -128,6 +128,9 @@ fn violations_end_the_stream_behind_what_was_complete() {
         (b"*01\r\n", expect!["-ERR Protocol error: invalid multibulk length"]),
         (b"*99999999999999999999\r\n", expect!["-ERR Protocol error: invalid multibulk length"]),
         (b"*1048577\r\n", expect!["-ERR Protocol error: invalid multibulk length"]),
+        // A request has no depth at all.
+        (b"*1\r\n*1\r\n$4\r\nPING\r\n", expect!["-ERR Protocol error: expected '$', got '*'"]),
+        (b"*1\r\n%1\r\n", expect!["-ERR Protocol error: expected '$', got '%'"]),
         (b"*1\r\nPING\r\n", expect!["-ERR Protocol error: expected '$', got 'P'"]),
         (b"*1\r\n\0", expect![[r"-ERR Protocol error: expected '$', got '\x00'"]]),
         (b"*1\r\n$-1\r\n", expect!["-ERR Protocol error: invalid bulk length"]),

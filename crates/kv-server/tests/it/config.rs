@@ -96,6 +96,8 @@ fn every_key_can_be_set_in_the_environment() {
             "listen" => "127.0.0.1:7",
             "data_dir" => "elsewhere",
             "durability" => "os",
+            "sandbox" => "required",
+            "allow_root" => "true",
             _ => "70000",
         };
         let name = format!("KV_{}", key.to_uppercase());
@@ -104,7 +106,8 @@ fn every_key_can_be_set_in_the_environment() {
         match load(Source { environment, ..NOTHING }) {
             Ok(loaded) => assert_ne!(loaded.config, Config::default(), "{key}"),
             Err(error) => assert!(
-                error.starts_with(&format!("environment variable {name}: {key} is")),
+                error.starts_with(&format!("environment variable {name}: {key} is"))
+                    || (key == "password_file" && error.starts_with("70000: cannot be read")),
                 "{error}"
             ),
         }
@@ -115,8 +118,22 @@ fn every_key_can_be_set_in_the_environment() {
 fn a_password_is_text_and_never_shown() {
     let environment = &[("KV_PASSWORD", "12345"), ("KV_LISTEN", "0.0.0.0:1")];
     let loaded = load(Source { environment, ..NOTHING }).unwrap();
-    assert_eq!(loaded.config.password, "12345");
+    assert!(loaded.config.password.is(b"12345"));
     assert_eq!(shown(&loaded.config, "password"), "(hidden)");
+}
+
+#[test]
+fn a_scrub_is_off_without_a_rate_or_an_interval() {
+    let scrub = |text: &str| {
+        let options = from_file(text).engine_options();
+        options.validate().unwrap();
+        (options.scrub_bytes_per_second, options.scrub_interval_secs)
+    };
+    assert_eq!(scrub("{}"), (4 << 20, 604_800));
+    assert_eq!(scrub(r#"{"scrub_bytes_per_second": "1MiB"}"#), (1 << 20, 604_800));
+    assert_eq!(scrub(r#"{"scrub_interval_secs": 60}"#), (4 << 20, 60));
+    assert_eq!(scrub(r#"{"scrub_bytes_per_second": 0}"#).0, 0);
+    assert_eq!(scrub(r#"{"scrub_interval_secs": 0}"#).0, 0);
 }
 
 #[test]
@@ -138,6 +155,9 @@ fn mistakes_in_the_file_are_named() {
         r#"{"listen": null}"#,
         r#"{"data_dir": ""}"#,
         r#"{"password": 12345}"#,
+        r#"{"password": "sha256:of-my-own:making"}"#,
+        r#"{"allow_root": "perhaps"}"#,
+        r#"{"sandbox": "on"}"#,
         r#"{"wal_batch_size": 1, "wal_batch_size": 2}"#,
         r#"{"wal_batch_size": }"#,
         "[]",
@@ -161,7 +181,10 @@ fn mistakes_in_the_file_are_named() {
         config.json: listen is "6380"; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380"
         config.json: listen is null; allowed: an IP address and a port, such as "127.0.0.1:6380" or "[::1]:6380"
         config.json: data_dir is ""; allowed: a path
-        config.json: password is of a wrong type; allowed: a text in quotes
+        config.json: password is not one that can be used; allowed: a text of at most 1024 bytes, or its digest as kv-server --hash-password prints it
+        config.json: password is not one that can be used; allowed: a text of at most 1024 bytes, or its digest as kv-server --hash-password prints it
+        config.json: allow_root is "perhaps"; allowed: true or false
+        config.json: sandbox is "on"; allowed: "off", "best_effort" or "required"
         config.json: not a valid configuration: key "wal_batch_size" is given twice at line 1 column 38
         config.json: not a valid configuration: expected value at line 1 column 20
         config.json: not a valid configuration: invalid type: sequence, expected an object with the configuration keys at line 1 column 0
@@ -182,7 +205,7 @@ fn mistakes_elsewhere_name_their_source() {
         environment variable KV_WAL_BATCHSIZE: unknown key "wal_batchsize"; did you mean "wal_batch_size"?
         environment variable KV_WAL_BATCH_SIZE: wal_batch_size is "-1"; allowed: a whole number from 1 to 1000000
         flag --durability: durability is "never"; allowed: "sync", "interval" or "os"
-        listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password (better in KV_PASSWORD than in a file), or listen on 127.0.0.1"#]].assert_eq(&told.join("\n"));
+        listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password_file (a file of mode 0600) or password, or listen on 127.0.0.1"#]].assert_eq(&told.join("\n"));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Disks that hang, fail and fill up, seen from the wire: what is answered, what
 //! waits, and what monitoring is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kv_engine::FlushSize;
 use kv_env::{Failure, Fault, Operation, SimDisk};
 
 use crate::client::{Client, TestServer, info};
-use crate::gate::{Sync, gated};
+use crate::gate::{Gate, Sync, gated};
 use crate::wire::Wire;
 
 /// Asks until a field of `INFO` has a value.
@@ -27,19 +28,38 @@ fn assert_error(reply: &Wire, word: &str) {
     assert!(reply.error_text().starts_with(word), "{reply:?}");
 }
 
+/// A server whose disk has hung while `writer` set `a` to 1, and whose next
+/// client asks something that rests on that write.
+struct Hanging {
+    server: TestServer,
+    gate: Arc<Gate>,
+    writer: Client,
+    asker: Client,
+    other: Client,
+}
+
+impl Hanging {
+    /// Returns once the write and the question both wait for the disk.
+    #[track_caller]
+    fn start(seed: u64, question: &[u8]) -> Hanging {
+        let (gate, env) = gated(&SimDisk::new(seed));
+        let server = TestServer::simulated(env, |_| {});
+        let [mut writer, mut asker, mut other] = std::array::from_fn(|_| server.connect());
+        gate.set(Sync::Hangs);
+        writer.send(b"SET a 1\r\n");
+        gate.wait_for_hang();
+        asker.send(question);
+        wait_for(&mut other, "commits_in_flight", "2");
+        Hanging { server, gate, writer, asker, other }
+    }
+}
+
 /// `SETNX` of a key that another client is just writing: nothing is to be
 /// written, but the answer rests on a write that is not durable yet.
 #[test]
 fn an_answer_waits_for_the_writes_it_rests_on() {
-    let disk = SimDisk::new(1);
-    let (gate, env) = gated(&disk);
-    let server = TestServer::simulated(env, |_| {});
-    let (mut writer, mut asker, mut other) = (server.connect(), server.connect(), server.connect());
-    gate.set(Sync::Hangs);
-    writer.send(b"SET a 1\r\n");
-    gate.wait_for_hang();
-    asker.send(b"SETNX a 2\r\n");
-    wait_for(&mut other, "commits_in_flight", "2");
+    let mut hanging = Hanging::start(1, b"SETNX a 2\r\n");
+    let Hanging { gate, writer, asker, other, .. } = &mut hanging;
     assert_eq!(other.say("GET a"), Wire::Nil, "not shown before it is durable");
     assert!(writer.is_waiting() && asker.is_waiting(), "nothing is answered before that either");
     gate.set(Sync::Succeeds);
@@ -50,15 +70,8 @@ fn an_answer_waits_for_the_writes_it_rests_on() {
 
 #[test]
 fn an_answer_that_rests_on_a_write_that_failed_is_not_given() {
-    let disk = SimDisk::new(2);
-    let (gate, env) = gated(&disk);
-    let server = TestServer::simulated(env, |_| {});
-    let (mut writer, mut asker, mut other) = (server.connect(), server.connect(), server.connect());
-    gate.set(Sync::Hangs);
-    writer.send(b"SET a 1\r\n");
-    gate.wait_for_hang();
-    asker.send(b"SETNX a 2\r\nGET a\r\n");
-    wait_for(&mut other, "commits_in_flight", "2");
+    let Hanging { server, gate, mut writer, mut asker, mut other } =
+        Hanging::start(2, b"SETNX a 2\r\nGET a\r\n");
     gate.set(Sync::Fails);
     assert_error(&writer.reply(), "MISCONF ");
     assert_error(&asker.reply(), "MISCONF ");

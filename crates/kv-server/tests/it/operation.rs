@@ -47,8 +47,10 @@ fn settings_change_while_running() {
     let refused = client.say("CONFIG SET maxclients 30 idle_timeout_s never");
     assert!(refused.error_text().starts_with("ERR "), "{refused:?}");
     assert_eq!(get(&mut client, "maxclients").as_deref(), Some("20"));
-    let refused = client.say("CONFIG SET data_dir elsewhere");
-    assert!(refused.error_text().contains("restart"), "{refused:?}");
+    for path in ["data_dir elsewhere", "dir /etc", "password_file /etc/passwd"] {
+        let refused = client.say(&format!("CONFIG SET {path}"));
+        assert!(refused.error_text().contains("restart"), "{refused:?}");
+    }
     assert!(client.say("CONFIG SET nonsense 1").error_text().contains("nonsense"));
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -15,11 +15,12 @@ use crate::wire::{Wire, request};
 /// A running program; killed when dropped.
 pub(crate) struct Program {
     child: Child,
+    errors: Option<BufReader<ChildStderr>>,
     pub(crate) start_line: String,
     address: SocketAddr,
 }
 
-fn command(directory: &Path) -> Command {
+pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kv-server"));
     command
         .current_dir(directory)
@@ -32,7 +33,7 @@ fn command(directory: &Path) -> Command {
 }
 
 impl Program {
-    fn start(directory: &Path) -> Program {
+    pub(crate) fn start(directory: &Path) -> Program {
         Program::spawn(command(directory))
     }
 
@@ -40,14 +41,15 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let mut start_line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut start_line).unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
         if start_line.is_empty() {
-            let mut errors = String::new();
-            child.stderr.as_mut().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("it did not start: {errors}");
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            panic!("it did not start: {text}");
         }
         let (_, rest) = start_line.split_once("listening on ").expect("the line names the port");
         let address = rest.split(';').next().unwrap().parse().unwrap();
-        Program { child, start_line, address }
+        Program { child, errors: Some(errors), start_line, address }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -60,15 +62,22 @@ impl Program {
 
     /// Reads no more of what it writes.
     pub(crate) fn close_outputs(&mut self) {
-        drop((self.child.stdout.take(), self.child.stderr.take()));
+        drop((self.child.stdout.take(), self.errors.take()));
     }
 
-    /// The next line on its error output.
-    pub(crate) fn error_line(&mut self) -> String {
-        let mut line = String::new();
-        let errors = self.child.stderr.as_mut().expect("it was not closed");
-        BufReader::new(errors).read_line(&mut line).unwrap();
-        line
+    /// The next line about `topic` on its error output.
+    pub(crate) fn error_line(&mut self, topic: &str) -> String {
+        let errors = self.errors.as_mut().expect("it was not closed");
+        let about = format!("kv-server: {topic}");
+        let mut lines = errors.lines().map_while(Result::ok);
+        lines.find(|line| line.starts_with(&about)).expect("it is told before the end")
+    }
+
+    /// All that it still writes to its error output before it ends.
+    pub(crate) fn remaining_errors(&mut self) -> String {
+        let mut text = String::new();
+        self.errors.as_mut().expect("it was not closed").read_to_string(&mut text).unwrap();
+        text
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -167,7 +176,7 @@ fn a_checked_configuration_is_shown() {
 
 /// Expects the program to refuse to start, with this code and text.
 #[track_caller]
-fn check_refused(command: Command, code: i32, text: &str) {
+pub(crate) fn check_refused(command: Command, code: i32, text: &str) {
     let (found, output, errors) = run(command);
     assert_eq!((found, output.as_str()), (code, ""), "{errors}");
     assert!(errors.contains(text), "{errors}");

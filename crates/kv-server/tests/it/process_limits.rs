@@ -108,7 +108,7 @@ fn trouble_is_told_on_the_error_output() {
             break;
         }
     }
-    let line = program.error_line();
+    let line = program.error_line("health");
     assert!(line.starts_with("kv-server: health: poisoned; the engine stopped"), "{line}");
     assert_eq!(info(&mut client, "health"), "poisoned");
 }
@@ -116,11 +116,18 @@ fn trouble_is_told_on_the_error_output() {
 /// A guess at a password costs at least this, however many guess.
 #[test]
 fn a_wrong_password_is_answered_late() {
-    let server = TestServer::with(|config| config.password = "secret".to_owned());
+    let server = TestServer::with(|config| config.password = "secret".into());
     let mut client = server.connect();
     let asked = Instant::now();
     assert!(client.say("AUTH wrong").error_text().starts_with("WRONGPASS"));
     assert!(asked.elapsed() >= Duration::from_millis(250));
+    // Nor do those get more guesses who are in already and send many at once.
+    assert_eq!(client.say("AUTH secret"), Wire::ok());
+    let asked = Instant::now();
+    client.send(b"AUTH wrong\r\nAUTH wrong\r\nPING\r\n");
+    assert_eq!(client.replies(3)[2], Wire::Simple("PONG".to_owned()));
+    assert!(asked.elapsed() >= Duration::from_millis(500));
+    assert_eq!(info(&mut client, "total_auth_failures"), "3");
 }
 
 /// Tables read by calls, and no reserve, by the environment.

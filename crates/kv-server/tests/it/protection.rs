@@ -97,7 +97,7 @@ fn requests_over_the_limit_are_refused_as_they_arrive() {
 }
 
 fn with_password() -> TestServer {
-    TestServer::with(|config| config.password = "secret".to_owned())
+    TestServer::with(|config| config.password = "secret".into())
 }
 
 #[test]
@@ -132,6 +132,11 @@ fn before_auth_only_little_is_taken() {
         answered += 1;
     }
     assert!((60..70).contains(&answered), "about 1 MiB is taken: {answered} times 16 kB");
+    // What is answered counts as well: the reply to a short request is much longer.
+    let mut client = server.connect();
+    client.try_send(&b"P\r\n".repeat(60_000));
+    let replies = client.replies_until_closed();
+    assert!((15_000..20_000).contains(&replies.len()), "{} were answered", replies.len());
 }
 
 #[test]
@@ -145,7 +150,7 @@ fn others_cannot_reach_a_server_without_a_password() {
     let refused = kv_server::RunningServer::start(config.clone().into());
     assert_eq!(refused.err().unwrap().exit_code(), 2);
     assert!(!config.data_dir.exists(), "nothing was created");
-    config.password = "secret".to_owned();
+    config.password = "secret".into();
     kv_server::RunningServer::start(config.into()).unwrap().stop().unwrap();
 }
 
@@ -278,6 +283,52 @@ fn clients_that_do_not_take_their_replies_are_closed() {
     deaf.send(&b"GET big\r\n".repeat(64));
     wait_for_counter(&mut admin, "total_client_timeouts", 1);
     assert_eq!(info(&mut admin, "connected_clients"), "1");
+}
+
+/// What is copied for a client may be large for a moment, not for long; what is
+/// sent from where it lies costs nothing and may take its time.
+#[test]
+fn much_may_wait_for_a_client_for_a_short_time_only() {
+    let server = TestServer::with(|config| {
+        config.request_timeout_s = 0;
+        config.client_output_soft_limit = 1 << 20;
+        config.client_output_soft_limit_s = 1;
+    });
+    let mut admin = server.connect();
+    admin.call([&b"SET"[..], b"small", &vec![b'v'; 60_000]]);
+    admin.call([&b"SET"[..], b"large", &vec![b'v'; 1 << 20]]);
+    // Both are more than the buffers of two sockets take.
+    let mut patient = server.connect();
+    patient.send(&request(["MGET"].into_iter().chain(["large"; 40])));
+    let mut deaf = server.connect();
+    deaf.send(&request(["MGET"].into_iter().chain(["small"; 600])));
+    wait_for_counter(&mut admin, "client_output_buffer_limit_disconnections", 1);
+    // It was told to end, and does so at once.
+    while info(&mut admin, "connected_clients") == "3" {}
+    assert_eq!(info(&mut admin, "connected_clients"), "2");
+    assert_eq!(info(&mut admin, "total_client_timeouts"), "0");
+    assert_eq!(patient.reply().items().len(), 40);
+    assert_eq!(patient.say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+/// A request of a few bytes may write a value of any length: while that waits
+/// for the disk it is memory of its client.
+#[test]
+fn what_a_short_request_writes_counts_as_memory_of_its_client() {
+    let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
+    let mut client = server.connect();
+    client.send(b"SETRANGE big 30000000 x\r\nSET a 1\r\nGET a\r\n");
+    let replies = client.replies(3);
+    check(
+        &replies[..1],
+        expect![[
+            r#"[-BUSY busy: the memory for clients is used up (client_memory_limit); try again later]"#
+        ]],
+    );
+    assert_eq!(replies[2], Wire::Nil, "one batch with the first, refused with it");
+    assert_eq!(client.say("SETRANGE big 10000000 x"), Wire::Integer(10_000_001));
+    assert_eq!(client.say("SET a 1"), Wire::ok());
+    assert_eq!(info(&mut client, "used_memory_clients_reserved"), "0");
 }
 
 #[test]
