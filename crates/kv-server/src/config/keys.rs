@@ -65,7 +65,7 @@ pub(crate) fn keys() -> &'static [Key] {
     &KEYS
 }
 
-static KEYS: [Key; 26] = [
+static KEYS: [Key; 27] = [
     Key {
         name: "listen",
         redis_name: None,
@@ -141,6 +141,14 @@ static KEYS: [Key; 26] = [
                   error of that key in the second: restart with `pread` then.",
         is_live: false,
         field: Field::ReadMode { at: |config| &mut config.read_mode },
+    },
+    Key {
+        name: "max_open_files",
+        redis_name: None,
+        summary: "The most files of tables that are kept open for reading. A table that is \
+                  mapped needs none; others are opened again when they are read.",
+        is_live: false,
+        field: Field::Count { min: 1, max: 1_000_000, at: |config| &mut config.max_open_files },
     },
     Key {
         name: "disk_reserve_size",

@@ -47,6 +47,7 @@ pub struct Config {
     pub compaction_sstable_threshold: u64,
     pub block_cache_size: u64,
     pub read_mode: ReadMode,
+    pub max_open_files: u64,
     pub disk_reserve_size: Option<u64>,
     pub scrub_bytes_per_second: u64,
     pub scrub_interval_secs: u64,
@@ -78,6 +79,7 @@ impl Default for Config {
             compaction_sstable_threshold: 4,
             block_cache_size: 256 << 20,
             read_mode: ReadMode::Map,
+            max_open_files: 256,
             disk_reserve_size: None,
             scrub_bytes_per_second: 4 << 20,
             scrub_interval_secs: 7 * 24 * 60 * 60,
@@ -135,6 +137,7 @@ impl Config {
                 .unwrap_or(usize::MAX),
             block_cache_bytes: self.block_cache_size,
             read_mode: self.read_mode,
+            max_open_files: usize::try_from(self.max_open_files).unwrap_or(usize::MAX),
             reserve_bytes: self.disk_reserve_size,
             // No interval is no scrub; the engine knows a rate of 0 for that.
             scrub_bytes_per_second: match self.scrub_interval_secs {
