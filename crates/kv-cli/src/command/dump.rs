@@ -210,6 +210,8 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
             ];
             let numbers = numbers.into_iter().filter_map(|(what, number)| Some((what, number?)));
             parts.extend(numbers.map(|(what, number)| format!("{what} {number}")));
+            let properties = edit.properties.iter();
+            parts.extend(properties.map(|(name, value)| format!("{name} {}", escape(value))));
             parts.join(" ")
         })?;
     }

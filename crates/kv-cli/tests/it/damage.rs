@@ -41,7 +41,7 @@ fn a_damaged_table_is_named_with_the_offset() {
         assert_eq!((run.code, run.err.as_str()), (1, ""), "{}", run.out);
         assert!(run.out.contains("PROBLEM sst_000001.db: corruption in"), "{}", run.out);
         assert!(run.out.contains("at offset 80"), "{}", run.out);
-        assert!(run.out.contains("1 problems; restore the files"), "{}", run.out);
+        assert!(run.out.contains("1 problem; restore the files"), "{}", run.out);
     }
     let run = tool.run(&["--json", "verify", "."]);
     let problem = &run.json()[0]["problems"][0];
@@ -80,7 +80,7 @@ fn every_damaged_part_is_listed() {
 fn damage_that_prevents_opening_is_exit_code_4_everywhere() {
     let tool = Tool::with_fruit();
     flip(&tool.files("MANIFEST_", "").remove(0), 4096 + 40);
-    for command in ["scan", "stats", "levels", "flush", "compact", "verify", "dump-manifest"] {
+    for command in ["scan", "stats", "levels", "flush", "compact", "dump-manifest"] {
         let run = tool.run(&[command, "."]);
         assert_eq!((run.code, run.out.as_str()), (4, ""), "{command}: {}", run.err);
         assert!(run.err.contains("corruption in MANIFEST_"), "{command}: {}", run.err);

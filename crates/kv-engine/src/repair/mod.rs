@@ -19,7 +19,6 @@ mod forward;
 mod log;
 mod merge;
 mod report;
-mod source;
 mod spill;
 mod tables;
 
@@ -35,18 +34,20 @@ use kv_core::{Cursor, DatabaseId, Error, Result, SeqNo};
 use kv_env::{DirLock, Env};
 use kv_sstable::{BlockCache, CursorPurpose, ReadMode, TableOptions};
 
-use crate::inspect::verify_directory;
+use crate::lenient;
 use crate::live_table::{Garbage, LiveTable, open_table};
 use crate::manifest::{Manifest, ManifestState as Numbers};
 use crate::manifest_load::Listing;
 use crate::names::{self, QUARANTINE};
-use catalog::Catalog;
+use crate::scrub::ScrubPlace;
+use crate::verify::verify_directory;
 use forward::ForwardCursor;
 use log::{LogSalvage, Segments, Wanted};
 use merge::{Seen, Watched};
 use spill::{Output, Spill};
 use tables::{Chain, FoundTable};
 
+pub(crate) use catalog::Catalog;
 pub use escape::escape_bytes;
 pub use report::{
     DamagedRange, FileUse, LostWrites, ManifestState, RepairReport, RepairedFile, RepairedKind,
@@ -180,11 +181,11 @@ impl<'a> Repair<'a> {
         }
         let mut ids = segments.database_ids.clone();
         for (_, name) in &self.listing.tables {
-            let file = source::open(&*self.source.fs, name)?;
-            let found = source::read_header(&*file, kv_core::FileKind::Table, name)?;
+            let file = lenient::open(&*self.source.fs, name)?;
+            let found = lenient::read_header(&*file, kv_core::FileKind::Table, name)?;
             ids.extend(found.header().map(|header| header.database_id));
         }
-        Ok(source::most_common(&ids).unwrap_or_default())
+        Ok(lenient::most_common(&ids).unwrap_or_default())
     }
 
     /// Brings the log into tables of the target. Says also up to where writes
@@ -285,7 +286,7 @@ impl<'a> Repair<'a> {
                 continue;
             }
             for range in &mut file.damage {
-                let from = source::open(source, &file.name)?;
+                let from = lenient::open(source, &file.name)?;
                 let end = (range.offset + range.bytes).min(kv_env::ReadFile::len(&*from));
                 if range.offset >= end {
                     continue;
@@ -326,6 +327,7 @@ impl<'a> Repair<'a> {
             segment_uids: BTreeMap::new(),
             segment_ends: BTreeMap::new(),
             next_file_id: output.next_file_id,
+            scrub: ScrubPlace::default(),
         };
         let added = rewritten.tables.into_iter().map(|meta| (LAST_LEVEL as u32, meta)).collect();
         let edit = VersionEdit { added, ..VersionEdit::default() };
@@ -337,7 +339,7 @@ impl<'a> Repair<'a> {
         })?;
         let id = output.database_id;
         Manifest::create(self.target, 1, id, numbers, Arc::new(version))?
-            .finish(output.next_file_id)
+            .finish(output.next_file_id, ScrubPlace::default())
     }
 
     /// The new database must pass every check.
