@@ -147,7 +147,7 @@ fn check_never_used(fs: &dyn Fs, name: &str, id: u64, newest: u64) -> Result<()>
 }
 
 /// The complaint about segments that are not there.
-pub(crate) fn missing(ids: &BTreeSet<u64>) -> Error {
+fn missing(ids: &BTreeSet<u64>) -> Error {
     let list: Vec<String> = ids.iter().map(u64::to_string).collect();
     let what = format!(
         "log segment {} is missing; put it back, or salvage what is left with kv repair",

@@ -146,6 +146,8 @@ pub(super) struct LogSalvage<'a, 'b> {
     pub(super) expected: SeqNo,
     /// The gap that the last segment ended with: file and range in the report.
     pub(super) trailing: Option<(usize, usize)>,
+    /// The last segment that a record was read of.
+    pub(super) last_read: Option<u64>,
 }
 
 impl LogSalvage<'_, '_> {
@@ -203,6 +205,9 @@ impl LogSalvage<'_, '_> {
         let source = Arc::clone(&file) as Arc<dyn ReadFile>;
         let mut reader = SalvageReader::new(source, name, *header)?;
         let end = self.records(&mut reader, torn_from, &mut seen)?;
+        if seen.records > 0 {
+            self.last_read = Some(header.file_id);
+        }
         if let Some(torn_from) = torn_from {
             seen.torn_bytes = torn_bytes(&*file, torn_from)?;
         }
@@ -349,12 +354,18 @@ impl LogSalvage<'_, '_> {
             let mut found = segments.found.iter();
             found.any(|segment| segment.header.file_id == id && self.is_ours(segment))
         };
-        let mut missing: Vec<u64> = Vec::new();
-        if self.catalog.state != ManifestState::Lost {
-            let asked_for = numbers.oldest_segment..=numbers.newest_segment;
-            missing.extend(asked_for.filter(|&id| !has(id)).take(MAX_MISSING));
-        }
-        let is_newest_missing = !missing.is_empty() && !has(numbers.newest_segment);
+        // Without a whole manifest nobody knows which is the oldest: only those
+        // count that an intact edit has brought in.
+        let known = numbers.segment_uids.keys().copied();
+        let asked_for: Box<dyn Iterator<Item = u64>> = match self.catalog.state {
+            ManifestState::Whole => Box::new(numbers.oldest_segment..=numbers.newest_segment),
+            ManifestState::Partial => Box::new(known.filter(|id| *id >= numbers.oldest_segment)),
+            ManifestState::Lost => Box::new(std::iter::empty()),
+        };
+        let missing: Vec<u64> = asked_for.filter(|&id| !has(id)).take(MAX_MISSING).collect();
+        // Where a later segment goes on, the numbers of its writes show the gap.
+        let is_last = |id: &&u64| self.last_read.is_none_or(|last| **id > last);
+        let open_end = missing.iter().find(is_last).copied();
         for (name, bytes) in &segments.unreadable {
             // A crash may cut the creation of a segment short: then nobody
             // misses it.
@@ -368,11 +379,11 @@ impl LogSalvage<'_, '_> {
             self.report.files.push(file);
         }
         let unreadable = segments.unreadable.len();
-        if is_newest_missing {
+        if let Some(id) = open_end {
             self.report.lost_writes.push(LostWrites {
                 first: self.expected.0,
                 last: None,
-                segment: Some(names::sealed_segment(numbers.newest_segment)),
+                segment: Some(names::sealed_segment(id)),
             });
         }
         // Those with a damaged header are listed under their names.

@@ -100,6 +100,10 @@ pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<Rep
     let source_lock = lock_source(source)?;
     let target_lock = target.fs.lock(names::LOCK)?;
     let mut repair = Repair::start(source, target, options)?;
+    if source.fs.list()?.iter().any(|entry| entry.name == QUARANTINE) {
+        let warning = "what was set aside in quarantine/ of the source before is not copied";
+        repair.report.warnings.push(warning.into());
+    }
     if source_lock.is_none() {
         let warning = "the source could not be locked, for nothing in it can be written";
         repair.report.warnings.push(warning.into());
@@ -218,6 +222,7 @@ impl<'a> Repair<'a> {
             spill: &mut spill,
             expected: wanted.covered.plus(1),
             trailing: None,
+            last_read: None,
         };
         let covered = log.run(segments)?;
         let (tables, output) = spill.finish()?;

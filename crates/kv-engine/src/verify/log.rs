@@ -1,7 +1,7 @@
 //! Checking the segments of the log: by what the manifest says of them, or by
 //! themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kv_core::{DatabaseId, DecodedBatch, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
@@ -14,7 +14,7 @@ use crate::manifest_load::LoadedManifest;
 use crate::names;
 use crate::replay::Sequence;
 use crate::segment_reader::{LogEnd, SegmentReader};
-use crate::segment_survey::{MAX_MISSING, missing, of_another_copy, survey_segments};
+use crate::segment_survey::{MAX_MISSING, of_another_copy, survey_segments};
 use crate::verify::report::{Basis, Problem, VerifiedFile, VerifyReport};
 
 /// Where a file header holds the ids of database and file, and the random identity.
@@ -42,7 +42,7 @@ pub(super) fn check(
         }
         // Those with a damaged header are listed under their names.
         for &id in survey.missing.iter().skip(damaged) {
-            let what = missing(&BTreeSet::from([id])).to_string();
+            let what = format!("log segment {id} is missing");
             report.problems.push(Problem::of_missing(&names::sealed_segment(id), what));
         }
     }

@@ -29,6 +29,7 @@ mod panics;
 mod read_modes;
 mod repair;
 mod repair_gaps;
+mod repair_report;
 mod sample_run;
 mod scrub;
 mod scrub_logs;
