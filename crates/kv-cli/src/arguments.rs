@@ -69,6 +69,7 @@ pub(crate) enum Command {
         dir: PathBuf,
     },
     /// Check every file without changing anything; exit code 1 for problems.
+    #[command(after_help = VERIFY_HELP)]
     Verify {
         /// The database directory.
         dir: PathBuf,
@@ -117,6 +118,18 @@ pub(crate) enum Command {
         dir: PathBuf,
     },
 }
+
+const VERIFY_HELP: &str = "\
+Every damaged part of every file is a problem, with file, offset and length. A
+damaged manifest ends nothing: tables and log are then judged by what is left of
+it, or \"by the file alone\": by their own headers, checksums and counts. JSON
+says so in manifest_state (whole, partial, lost) and judged_by (manifest,
+file_alone).
+
+Exit codes: 0 all is sound, 1 there are problems, others as of kv --help.
+
+Example:
+  kv verify data --deep";
 
 const REPAIR_HELP: &str = "\
 Every block of a table and every record of the log that passes its checksum is

@@ -45,6 +45,15 @@ impl Output {
         Ok(self.out.flush()?)
     }
 
+    /// Says on standard error what must be known beside the result.
+    pub(crate) fn note(&mut self, line: &str) {
+        if self.json {
+            eprintln!("{}", serde_json::json!({ "note": line }));
+        } else {
+            eprintln!("kv: note: {line}");
+        }
+    }
+
     /// Reports a failure on standard error.
     pub(crate) fn failure(&mut self, failure: &Failure) {
         if let Failure::Output(error) = failure

@@ -110,8 +110,9 @@ impl Shared {
             return unless_full(sealed);
         }
         let next_file_id = self.next_file_id.load(Ordering::Relaxed);
+        let scrub = self.scrub.place();
         let mut manifest = self.manifest.lock();
-        unless_full(self.with_reserve(|| manifest.finish(next_file_id)))
+        unless_full(self.with_reserve(|| manifest.finish(next_file_id, scrub)))
     }
 }
 

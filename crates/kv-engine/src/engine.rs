@@ -221,10 +221,11 @@ impl Engine {
         self.shared.background_step()
     }
 
-    /// Reads the next 1 MiB of tables from the disk and checks it, at once and
-    /// whatever [`Options::scrub_bytes_per_second`] says; false if that was the
-    /// last of a pass over all tables, the next of which starts with the next
-    /// call.
+    /// Reads the next 1 MiB of manifest, sealed log segments and tables from the
+    /// disk and checks it, at once and whatever
+    /// [`Options::scrub_bytes_per_second`] says; false if that was the last of
+    /// a pass over all of them, the next of which starts with the next call. A
+    /// pass that a close has interrupted goes on.
     ///
     /// # Errors
     /// `Io` if there is no file descriptor left; it may be called again.
@@ -233,7 +234,7 @@ impl Engine {
         self.shared.scrub_step()
     }
 
-    /// The damaged parts of tables that scrubs have found since the open, in
+    /// The damaged parts of files that scrubs have found since the open, in
     /// the order they were found, 100 at most. Reads of what is not damaged go
     /// on. A part stays listed even if it can be read again later.
     pub fn scrub_findings(&self) -> Vec<ScrubFinding> {

@@ -7,6 +7,7 @@ use kv_compaction::{TableRef, VersionEdit};
 use kv_core::{Result, SeqNo};
 
 use crate::live_table::LiveTable;
+use crate::scrub::ScrubPlace;
 use crate::shared::Shared;
 use crate::view::View;
 
@@ -27,6 +28,7 @@ impl Shared {
         let _guard = self.poison_on_panic("an edit of the manifest");
         let mut manifest = self.manifest.lock();
         self.poison.check()?;
+        let edit = &self.with_scrub_place(edit, manifest.state().scrub);
         let old = Arc::clone(manifest.version());
         let known: HashMap<u64, &Arc<LiveTable>> =
             old.tables().map(|(_, live)| (live.meta().id, live)).collect();
@@ -57,6 +59,15 @@ impl Shared {
         self.alone_with_directory("cannot replace the manifest", || {
             manifest.rotate_if_long(&self.env)
         })
+    }
+
+    /// `edit`, with the place of the scrub unless that is `known`.
+    fn with_scrub_place(&self, edit: &VersionEdit, known: ScrubPlace) -> VersionEdit {
+        let (mut edit, place) = (edit.clone(), self.scrub.place());
+        if place != known {
+            edit.properties.extend(place.properties());
+        }
+        edit
     }
 
     /// Records that segment `id` exists, before it takes its first record.

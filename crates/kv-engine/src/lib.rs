@@ -48,6 +48,7 @@ mod flush;
 mod freeze;
 mod inspect;
 mod install;
+mod lenient;
 mod level_cursor;
 mod live_table;
 mod manifest;
@@ -66,6 +67,7 @@ mod rewrite;
 mod scan;
 mod scrub;
 mod segment_reader;
+mod segment_survey;
 mod segments;
 mod shared;
 mod signals;
@@ -73,13 +75,13 @@ mod snapshot;
 mod space;
 mod stats;
 mod sync;
+mod verify;
 mod view;
 mod waiter;
 
 pub use engine::Engine;
 pub use inspect::{
-    Problem, VerifiedFile, VerifyReport, current_manifest, manifest_tables, open_table_file,
-    read_manifest_edits, segment_names, verify_directory,
+    current_manifest, manifest_tables, open_table_file, read_manifest_edits, segment_names,
 };
 pub use kv_compaction::{RetentionRule, TableMeta, TableOrigin, VersionEdit};
 pub use kv_core::{
@@ -99,3 +101,4 @@ pub use scan::Scan;
 pub use scrub::ScrubFinding;
 pub use snapshot::{Snapshot, UpdateView};
 pub use stats::{LevelStats, Stats};
+pub use verify::{Basis, Problem, VerifiedFile, VerifyReport, verify_directory};

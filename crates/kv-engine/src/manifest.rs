@@ -15,6 +15,7 @@ use kv_wal::LogWriter;
 
 use crate::live_table::LiveTable;
 use crate::names;
+use crate::scrub::ScrubPlace;
 
 /// A manifest over this size is replaced by a fresh snapshot: it bounds the
 /// edits that an open has to read.
@@ -49,6 +50,8 @@ pub(crate) struct ManifestState {
     pub(crate) segment_ends: BTreeMap<u64, u64>,
     /// No file of ours has this id or a higher one.
     pub(crate) next_file_id: u64,
+    /// Where the scrub is.
+    pub(crate) scrub: ScrubPlace,
 }
 
 impl ManifestState {
@@ -67,6 +70,9 @@ impl ManifestState {
         }
         if let Some(id) = edit.next_file_id {
             self.next_file_id = id;
+        }
+        if let Some(place) = ScrubPlace::of_edit(edit) {
+            self.scrub = place;
         }
     }
 }
@@ -139,6 +145,16 @@ impl Manifest {
         self.header.database_id
     }
 
+    pub(crate) fn header(&self) -> FileHeader {
+        self.header
+    }
+
+    /// The length of the file up to which it is durable: all of it but zeros,
+    /// outside of an append.
+    pub(crate) fn durable_bytes(&self) -> u64 {
+        self.log.file_bytes()
+    }
+
     pub(crate) fn state(&self) -> &ManifestState {
         &self.state
     }
@@ -193,8 +209,12 @@ impl Manifest {
 
     /// Ends the file with a mark that nothing is missing. `next_file_id` is
     /// exact from now on: nothing is reserved any more.
-    pub(crate) fn finish(&mut self, next_file_id: u64) -> Result<()> {
-        let last = VersionEdit { next_file_id: Some(next_file_id), ..VersionEdit::default() };
+    pub(crate) fn finish(&mut self, next_file_id: u64, scrub: ScrubPlace) -> Result<()> {
+        let last = VersionEdit {
+            next_file_id: Some(next_file_id),
+            properties: scrub.properties(),
+            ..VersionEdit::default()
+        };
         self.make_room(&last)?;
         self.append(&last)?;
         self.log.finish()
@@ -215,6 +235,7 @@ impl Manifest {
             segment_uids: self.state.segment_uids.iter().map(|(&id, &uid)| (id, uid)).collect(),
             segment_ends: self.state.segment_ends.iter().map(|(&id, &end)| (id, end)).collect(),
             next_file_id: Some(self.state.next_file_id),
+            properties: self.state.scrub.properties(),
             ..self.version.as_edit()
         }
     }

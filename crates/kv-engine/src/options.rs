@@ -87,14 +87,14 @@ pub struct Options {
     /// deletes and the next open succeed on a full disk. `None`, the default, is
     /// what these need: a log segment and a manifest. 0 holds nothing back.
     pub reserve_bytes: Option<u64>,
-    /// How fast tables are read from the disk and checked while nobody asks
-    /// for them, in bytes per second; 0 is never. Damage is listed by
+    /// How fast tables and sealed logs are read from the disk and checked while
+    /// nobody asks for them, in bytes per second; 0 is never. Damage is listed by
     /// [`scrub_findings`](crate::Engine::scrub_findings). Default 4 MiB: a
     /// hundredth of what a solid-state disk reads and a thirtieth of what a
     /// spinning one does, yet 2.4 TB a week.
     pub scrub_bytes_per_second: u64,
-    /// The least time from the start of one scrub of all tables to the start
-    /// of the next, in seconds. Default one week: rot that is found so late can
+    /// The least time from the start of one scrub of all files to the start of
+    /// the next, in seconds, across restarts. Default one week: rot that is found so late can
     /// still be mended from a backup, and each pass costs the cached pages of
     /// the tables it reads.
     pub scrub_interval_secs: u64,

@@ -37,10 +37,11 @@ use crate::options::Options;
 use crate::poison::Poison;
 use crate::primitives::atomic::{AtomicBool, AtomicU64};
 use crate::primitives::{ArcSwap, Mutex};
-use crate::replay::{FoundSegments, Replayed, cut, find_segments, replay};
+use crate::replay::{Replayed, cut, replay};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
 use crate::scrub::Scrub;
+use crate::segment_survey::{FoundSegments, find_segments};
 use crate::segments::Segments;
 use crate::shared::Shared;
 use crate::signals::Signals;
@@ -225,8 +226,7 @@ fn start_segment(
     Ok(Started { segment: id, log, names, is_reserved })
 }
 
-/// Tables that nothing refers to and that are ours: so their number says, and
-/// their header does not say otherwise.
+/// Tables that nothing refers to and that are ours.
 fn orphan_tables(
     fs: &dyn Fs,
     listing: &Listing,
@@ -236,14 +236,22 @@ fn orphan_tables(
     let named: Vec<String> = version.tables().map(|(_, live)| live.meta().file_name()).collect();
     let mut orphans = Vec::new();
     for (id, name) in &listing.tables {
-        if *id < loaded.state.next_file_id
-            && !named.contains(name)
-            && !is_of_another_database(fs, name, loaded.database_id)?
-        {
+        if !named.contains(name) && is_leftover(fs, *id, name, loaded)? {
             orphans.push(name.clone());
         }
     }
     Ok(orphans)
+}
+
+/// Whether a table that the manifest does not name is ours: so its number says,
+/// and its header does not say otherwise.
+pub(crate) fn is_leftover(
+    fs: &dyn Fs,
+    id: u64,
+    name: &str,
+    loaded: &LoadedManifest,
+) -> Result<bool> {
+    Ok(id < loaded.state.next_file_id && !is_of_another_database(fs, name, loaded.database_id)?)
 }
 
 fn is_of_another_database(fs: &dyn Fs, name: &str, database_id: DatabaseId) -> Result<bool> {
@@ -319,6 +327,7 @@ fn assemble(parts: Parts) -> Shared {
         flushed_through: state.flushed_through,
     };
     let policy = parts.options.policy();
+    let scrub = Scrub::new(state.scrub, parts.env.clock.monotonic());
     Shared {
         env: parts.env,
         policy,
@@ -337,7 +346,7 @@ fn assemble(parts: Parts) -> Shared {
         pool: parts.pool,
         signals: Signals::new(),
         poison: Poison::default(),
-        scrub: Scrub::new(),
+        scrub,
         space: Space::new(&parts.options, started.is_reserved),
         closed: AtomicBool::new(false),
         is_log_marked: AtomicBool::new(false),

@@ -4,117 +4,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use kv_core::{DatabaseId, DecodedBatch, Error, FileKind, Result, SeqNo};
+use kv_core::{DecodedBatch, Error, Result, SeqNo};
 use kv_env::{Env, Fs};
 use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
-use kv_wal::{LogReader, SegmentPosition, read_header};
 
-use crate::manifest::ManifestState;
 use crate::manifest_load::LoadedManifest;
 use crate::names::{self, QUARANTINE};
 use crate::options::Options;
 use crate::report::{CutTail, SegmentReport};
 use crate::segment_reader::{LogEnd, SegmentReader};
 use crate::view::Frozen;
-
-/// Where a file header holds the random identity.
-const FILE_UID_OFFSET: u64 = 48;
-
-/// The segments of a database on disk.
-pub(crate) struct FoundSegments {
-    /// Segments that count, by id.
-    pub(crate) live: BTreeMap<u64, String>,
-    /// Segments that are not needed any more or were never finished.
-    pub(crate) leftover: Vec<String>,
-}
-
-/// Sorts the segment files by what their headers say, and refuses if one that
-/// the manifest asks for is missing.
-pub(crate) fn find_segments(
-    fs: &dyn Fs,
-    names: &[String],
-    database_id: DatabaseId,
-    state: &ManifestState,
-) -> Result<FoundSegments> {
-    let mut found = FoundSegments { live: BTreeMap::new(), leftover: Vec::new() };
-    let mut damaged = None;
-    for name in names {
-        let header = match read_header(fs, name, FileKind::Wal) {
-            Ok(header) => header,
-            Err(error @ Error::Corruption { .. }) => {
-                // Either its creation was cut short or a segment is damaged:
-                // the latter if one is missing below.
-                damaged.get_or_insert(error);
-                found.leftover.push(name.clone());
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        if header.database_id != database_id {
-            let what = "the segment belongs to another database; move it out of the directory";
-            return Err(Error::corruption(name.clone(), 24, what));
-        }
-        let wanted = state.oldest_segment..=state.newest_segment;
-        if !wanted.contains(&header.file_id) {
-            if header.file_id > state.newest_segment {
-                check_never_used(fs, name, header.file_id, state.newest_segment)?;
-            }
-            found.leftover.push(name.clone());
-        } else if state.segment_uids.get(&header.file_id) != Some(&header.file_uid) {
-            let what = format!(
-                "this is not the log segment {} that the manifest knows: it comes from another \
-                 copy of this database; put back the one that belongs here, or salvage what is \
-                 left with kv repair",
-                header.file_id
-            );
-            return Err(Error::corruption(name.clone(), FILE_UID_OFFSET, what));
-        } else if let Some(other) = found.live.insert(header.file_id, name.clone()) {
-            let what = format!("{other} has the same segment id {}", header.file_id);
-            return Err(Error::corruption(name.clone(), 40, what));
-        }
-    }
-    let missing: Vec<String> = (state.oldest_segment..=state.newest_segment)
-        .filter(|id| !found.live.contains_key(id))
-        .map(|id| id.to_string())
-        .collect();
-    if missing.is_empty() {
-        return Ok(found);
-    }
-    Err(damaged.unwrap_or_else(|| {
-        let what = format!(
-            "log segment {} is missing; put it back, or salvage what is left with kv repair",
-            missing.join(", ")
-        );
-        Error::corruption(missing_name(&missing), 0, what)
-    }))
-}
-
-/// A segment takes no record before the manifest knows it, and its successor is
-/// not made before either. One that breaks this rule shows that the manifest is
-/// an older one than the log goes with: what it does not know must not be
-/// removed as leftovers.
-fn check_never_used(fs: &dyn Fs, name: &str, id: u64, newest: u64) -> Result<()> {
-    let first = LogReader::open(fs, name, FileKind::Wal, SegmentPosition::Last)
-        .and_then(|mut reader| reader.next_record().map(|record| record.is_some()));
-    let has_record = match first {
-        Ok(has_record) => has_record,
-        // A creation that was cut short, or whose sync failed, leaves anything.
-        Err(Error::Corruption { .. }) => false,
-        Err(error) => return Err(error),
-    };
-    if id == newest + 1 && !has_record {
-        return Ok(());
-    }
-    let what = format!(
-        "this is log segment {id}, and the manifest knows none after {newest}: the manifest \
-         is damaged or an older copy; restore the one that belongs here from a backup"
-    );
-    Err(Error::corruption(name, 40, what))
-}
-
-fn missing_name(missing: &[String]) -> String {
-    missing.first().and_then(|id| id.parse().ok()).map_or_else(String::new, names::sealed_segment)
-}
 
 /// What the log put back into memory.
 pub(crate) struct Replayed {
@@ -154,7 +53,7 @@ pub(crate) fn replay(
         writes: 0,
         ends: BTreeMap::new(),
     };
-    let log_end = LogEnd::find(&*env.fs, segments, loaded)?;
+    let log_end = LogEnd::find(&*env.fs, segments, state, loaded.clean)?;
     let mut sequence = Sequence::after(state.flushed_through);
     for (&id, name) in segments {
         let mut reader = SegmentReader::open(&*env.fs, id, name, state)?;

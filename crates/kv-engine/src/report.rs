@@ -58,14 +58,40 @@ pub struct CutTail {
     pub kept_as: Option<String>,
 }
 
-impl fmt::Display for RecoveryReport {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl RecoveryReport {
+    /// What an operator has to know of: a line for each torn tail and each
+    /// segment whose device is not to be trusted, with file, offset and length.
+    /// Empty after most opens.
+    pub fn findings(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for segment in &self.segments {
+            let name = &segment.name;
+            if let Some(CutTail { offset, bytes, kept_as }) = &segment.cut {
+                let mut line = format!(
+                    "cut {bytes} bytes of an incomplete write from {name} at offset {offset}"
+                );
+                if let Some(kept_as) = kept_as {
+                    line.push_str(&format!(" (kept as {kept_as})"));
+                }
+                lines.push(line);
+            }
+            if segment.damaged_stamps > 0 {
+                lines.push(format!(
+                    "{} frame stamps of {name} are damaged, nothing is lost, but check the device",
+                    segment.damaged_stamps
+                ));
+            }
+        }
+        lines
+    }
+
+    /// Whether the database was there, and what it holds.
+    fn headline(&self) -> String {
         if self.created {
-            return write!(formatter, "created a new database");
+            return "created a new database".into();
         }
         let how = if self.clean_shutdown { "a clean shutdown" } else { "an unclean shutdown" };
-        write!(
-            formatter,
+        format!(
             "recovered after {how}: {} tables, {} writes replayed from {} log segments \
              ({} records, {} bytes)",
             self.tables,
@@ -73,36 +99,25 @@ impl fmt::Display for RecoveryReport {
             self.segments.len(),
             self.segments.iter().map(|segment| segment.records).sum::<u64>(),
             self.segments.iter().map(|segment| segment.bytes).sum::<u64>()
-        )?;
-        for segment in &self.segments {
-            if let Some(cut) = &segment.cut {
-                write!(
-                    formatter,
-                    "; cut {} bytes of an incomplete write from {} at offset {}",
-                    cut.bytes, segment.name, cut.offset
-                )?;
-                if let Some(kept_as) = &cut.kept_as {
-                    write!(formatter, " (kept as {kept_as})")?;
-                }
-            }
-        }
-        let stamps: u64 = self.segments.iter().map(|segment| segment.damaged_stamps).sum();
-        if stamps > 0 {
-            write!(
-                formatter,
-                "; {stamps} frame stamps of the log are damaged, nothing is lost, \
-                 but check the device"
-            )?;
-        }
+        )
+    }
+}
+
+/// One line, however much there is to tell; with `{:#}` a line for the whole,
+/// then one for each finding.
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = vec![self.headline()];
+        lines.extend(self.findings());
         if !self.removed.is_empty() {
             let names = first_names(&self.removed);
-            write!(formatter, "; removed {} leftover files: {names}", self.removed.len())?;
+            lines.push(format!("removed {} leftover files: {names}", self.removed.len()));
         }
         if !self.foreign.is_empty() {
             let names = first_names(&self.foreign);
-            write!(formatter, "; left {} foreign files alone: {names}", self.foreign.len())?;
+            lines.push(format!("left {} foreign files alone: {names}", self.foreign.len()));
         }
-        Ok(())
+        formatter.write_str(&lines.join(if formatter.alternate() { "\n  " } else { "; " }))
     }
 }
 
@@ -114,4 +129,49 @@ fn first_names(names: &[String]) -> String {
         text.push_str(", ...");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn torn() -> RecoveryReport {
+        let cut = CutTail {
+            offset: 4190,
+            bytes: 37,
+            kept_as: Some("quarantine/wal_000002.log.4190".into()),
+        };
+        let first = SegmentReport {
+            name: "wal_000001.log".into(),
+            id: 1,
+            records: 3,
+            bytes: 4300,
+            damaged_stamps: 2,
+            cut: None,
+        };
+        let last = SegmentReport { name: "wal.log".into(), id: 2, cut: Some(cut), ..first.clone() };
+        RecoveryReport {
+            manifest: "MANIFEST_000004".into(),
+            tables: 5,
+            segments: vec![first, SegmentReport { damaged_stamps: 0, ..last }],
+            writes_replayed: 6,
+            foreign: vec!["notes.txt".into()],
+            ..RecoveryReport::default()
+        }
+    }
+
+    #[test]
+    fn each_finding_has_its_line_with_file_offset_length_and_place() {
+        let expected = "\
+recovered after an unclean shutdown: 5 tables, 6 writes replayed from 2 log segments \
+(6 records, 8600 bytes)
+  2 frame stamps of wal_000001.log are damaged, nothing is lost, but check the device
+  cut 37 bytes of an incomplete write from wal.log at offset 4190 \
+(kept as quarantine/wal_000002.log.4190)
+  left 1 foreign files alone: notes.txt";
+        assert_eq!(format!("{:#}", torn()), expected);
+        let one_line = torn().to_string();
+        assert_eq!(one_line, expected.replace("\n  ", "; "));
+        assert_eq!(torn().findings().len(), 2);
+    }
 }

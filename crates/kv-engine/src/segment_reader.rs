@@ -6,6 +6,7 @@
 //! | active or prepared | anywhere: a crash may have torn it. But it is as long as it was made, or ends in the place of its end mark |
 //! | sealed by the engine | with its end mark |
 //! | found by a recovery without an end mark | exactly where that recovery found its end, as the manifest says; what stands behind counts for nothing |
+//! | sealed by either, while the manifest that tells which is damaged | behind any intact record: a next segment that goes on there proves it |
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,6 @@ use kv_env::Fs;
 use kv_wal::{LogReader, Record, SegmentPosition, Tail};
 
 use crate::manifest::ManifestState;
-use crate::manifest_load::LoadedManifest;
 use crate::names;
 
 /// What a torn end mark takes at most: a record header, and a frame stamp if
@@ -28,10 +28,11 @@ enum End {
     Marked,
     /// At this length of the file, in bytes.
     At(u64),
+    /// Marked or at some length that nobody knows any more.
+    Untold,
 }
 
 /// Where the log as a whole ends, and how sure that is.
-#[derive(Default)]
 pub(crate) struct LogEnd {
     /// The last segment that ever took a record or an end mark: those before it
     /// were synced and may not end torn. Only an end mark was written later and
@@ -44,14 +45,15 @@ pub(crate) struct LogEnd {
 }
 
 impl LogEnd {
+    /// `is_marked` says that the database was closed properly.
     pub(crate) fn find(
         fs: &dyn Fs,
         segments: &BTreeMap<u64, String>,
-        loaded: &LoadedManifest,
+        state: &ManifestState,
+        is_marked: bool,
     ) -> Result<LogEnd> {
-        let is_marked = loaded.clean;
         for (&id, name) in segments.iter().rev() {
-            if SegmentReader::open(fs, id, name, &loaded.state)?.is_used()? {
+            if SegmentReader::open(fs, id, name, state)?.is_used()? {
                 return Ok(LogEnd { last_used: Some(id), is_marked });
             }
         }
@@ -59,6 +61,11 @@ impl LogEnd {
         let active = segments.iter().find(|(_, name)| *name == names::ACTIVE_SEGMENT);
         let last_used = active.map(|(&id, _)| id).filter(|_| is_marked);
         Ok(LogEnd { last_used, is_marked })
+    }
+
+    /// The end of a log whose newest part cannot be read.
+    pub(crate) fn behind_damage(segments: &BTreeMap<u64, String>, is_marked: bool) -> LogEnd {
+        LogEnd { last_used: segments.last_key_value().map(|(&id, _)| id), is_marked }
     }
 
     fn has_used_successor(&self, id: u64) -> bool {
@@ -87,9 +94,27 @@ impl SegmentReader {
             None if name == names::sealed_segment(id) => End::Marked,
             None => End::Open,
         };
+        SegmentReader::with_end(fs, id, name, end)
+    }
+
+    /// The same where what is known of the manifest may not be all.
+    pub(crate) fn open_by_itself(
+        fs: &dyn Fs,
+        id: u64,
+        name: &str,
+        state: &ManifestState,
+    ) -> Result<SegmentReader> {
+        let is_sealed = name == names::sealed_segment(id);
+        if is_sealed && !state.segment_ends.contains_key(&id) {
+            return SegmentReader::with_end(fs, id, name, End::Untold);
+        }
+        SegmentReader::open(fs, id, name, state)
+    }
+
+    fn with_end(fs: &dyn Fs, id: u64, name: &str, end: End) -> Result<SegmentReader> {
         let position = match end {
             End::Open => SegmentPosition::Last,
-            End::Marked | End::At(_) => SegmentPosition::Sealed,
+            End::Marked | End::At(_) | End::Untold => SegmentPosition::Sealed,
         };
         let log = LogReader::open(fs, name, FileKind::Wal, position)?;
         Ok(SegmentReader { log, id, name: name.into(), end })
@@ -112,7 +137,7 @@ impl SegmentReader {
             (End::At(bytes), _) if self.good_file_bytes() != bytes => {
                 corrupt("the segment ends here and was longer: its last records are missing")
             }
-            (End::At(_), _) | (_, Some(Tail::EndMark)) => Ok(()),
+            (End::At(_) | End::Untold, _) | (_, Some(Tail::EndMark)) => Ok(()),
             (End::Marked, _) => {
                 corrupt("a sealed segment has no end mark: its last records may be missing")
             }

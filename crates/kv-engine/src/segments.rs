@@ -94,6 +94,16 @@ impl Segments {
         self.state.lock().retired.push_back(retired);
     }
 
+    /// Ids of the segments that are final and have their own names.
+    pub(crate) fn sealed(&self) -> Vec<u64> {
+        let state = self.state.lock();
+        let segments = state.names.iter();
+        segments
+            .filter(|&(&id, name)| *name == names::sealed_segment(id))
+            .map(|(&id, _)| id)
+            .collect()
+    }
+
     /// Number of segments on disk.
     pub(crate) fn count(&self) -> usize {
         self.state.lock().names.len()

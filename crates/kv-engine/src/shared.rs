@@ -1,9 +1,10 @@
 //! What all threads of an engine share, and who may change it.
 //!
 //! Lock order, outermost first: writer role, sync role, manifest, directory,
-//! busy set, view change, pending groups, segment state. Apart from these: the
-//! pass of the scrub, its findings. Nothing else nests. No lock that a caller
-//! needs is held across a write of a background thread.
+//! busy set, view change, pending groups, segment state. The pass of the scrub
+//! comes before the manifest; its findings and its place, in this order, are the
+//! innermost. Nothing else nests. No lock that a caller needs is held across a
+//! write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,6 +172,9 @@ impl Shared {
         let load = |counter: &Counter| counter.load(Ordering::Relaxed);
         let (gets, probed) = (load(&counters.gets), load(&counters.tables_probed));
         let syncs = load(&counters.syncs);
+        let scrub = self.scrub.place();
+        let is_left = |id: u64| (scrub.next_id..scrub.end_id).contains(&id);
+        let ids = view.version.tables().map(|(_, live)| live.meta().id);
         Stats {
             writes: load(&counters.writes),
             batches: load(&counters.batches),
@@ -196,7 +200,11 @@ impl Shared {
             disk_full_events: load(&counters.disk_full),
             compactions_postponed: load(&counters.compactions_postponed),
             scrubbed_bytes: load(&counters.scrubbed_bytes),
+            scrubbed_log_bytes: load(&counters.scrubbed_log_bytes),
             scrub_passes: load(&counters.scrub_passes),
+            scrub_pass_started_ms: scrub.started_ms,
+            scrub_completed_ms: scrub.completed_ms,
+            scrub_tables_left: ids.filter(|&id| is_left(id)).count() as u64,
             scrub_findings: self.scrub.finding_count(),
             disk_full: self.space.is_full(),
             compaction_debt_bytes: kv_compaction::debt_bytes(&view.version, &self.policy),

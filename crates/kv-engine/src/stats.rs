@@ -32,6 +32,7 @@ pub(crate) struct Counters {
     pub(crate) disk_full: Counter,
     pub(crate) compactions_postponed: Counter,
     pub(crate) scrubbed_bytes: Counter,
+    pub(crate) scrubbed_log_bytes: Counter,
     pub(crate) scrub_passes: Counter,
     /// Read counters apart: readers and the writer run on different cores.
     pub(crate) gets: CachePadded<Counter>,
@@ -99,9 +100,19 @@ pub struct Stats {
     pub compactions_postponed: u64,
     /// Bytes of tables that the scrub has read and checked.
     pub scrubbed_bytes: u64,
+    /// Bytes of the manifest and of sealed log segments that it has read and
+    /// checked.
+    pub scrubbed_log_bytes: u64,
     /// Times it has come to the end of all tables.
     pub scrub_passes: u64,
-    /// Damaged parts of tables it has found, 100 at most; which they are says
+    /// When its newest pass began, in milliseconds since 1970, this open or
+    /// before; 0 if none ever did.
+    pub scrub_pass_started_ms: u64,
+    /// When the last pass that came to its end did so, likewise; 0 if none did.
+    pub scrub_completed_ms: u64,
+    /// Tables that the newest pass has yet to read; 0 between two passes.
+    pub scrub_tables_left: u64,
+    /// Damaged parts of files it has found, 100 at most; which they are says
     /// [`Engine::scrub_findings`](crate::Engine::scrub_findings).
     pub scrub_findings: u64,
     /// Bytes that still have to be rewritten to bring the tree into shape.

@@ -4,6 +4,7 @@
 //! * [`LogWriter`] appends records in groups and says what is durable.
 //! * [`LogReader`] reads them back and judges how the log [ends](Tail).
 //! * [`SalvageReader`] reads what can be proven of a damaged log.
+//! * [`LogScrub`] reads a durable log again, slowly, to find what has changed.
 //!
 //! ```
 //! use kv_core::{DatabaseId, FileHeader, FileKind};
@@ -94,6 +95,7 @@ mod layout;
 mod reader;
 mod record;
 mod salvage;
+mod scrub;
 mod stamp;
 mod synced;
 mod tail;
@@ -104,6 +106,7 @@ pub use layout::Lsn;
 pub use reader::{LogReader, Record, SegmentPosition, Tail};
 pub use record::MAX_PAYLOAD_BYTES;
 pub use salvage::{LogGap, SalvageReader, Salvaged};
+pub use scrub::{LogScrub, LogScrubProgress};
 pub use synced::SyncedPosition;
 pub use writer::LogWriter;
 

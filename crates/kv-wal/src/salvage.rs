@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kv_core::{FileHeader, Result};
+use kv_core::{ChecksumSeed, FileHeader, Result};
 use kv_env::ReadFile;
 
 use crate::frames::{FrameReader, Located};
@@ -41,7 +41,7 @@ pub struct LogGap {
 }
 
 /// What is known of the place where a record should start.
-enum Place {
+pub(crate) enum Place {
     Intact { header: RecordHeader, payload: Located },
     Bad { what: &'static str, search_from: Lsn },
 }
@@ -163,42 +163,52 @@ impl SalvageReader {
     }
 
     fn place(&mut self, lsn: Lsn) -> Result<Place> {
-        let seed = self.header.seed();
-        let bad = |what, search_from| Ok(Place::Bad { what, search_from });
-        let behind = lsn.plus(1);
-        let located = self.frames.locate(lsn, RECORD_HEADER_BYTES, &mut self.scratch)?;
-        let bytes = match &located {
-            Some(Located::Chunk(range)) => &self.frames.chunk()[range.clone()],
-            Some(Located::Scratch) => &self.scratch[..],
-            None => return bad("the file ends inside the header of a log record", behind),
-        };
-        let Some(header) = RecordHeader::decode(lsn, seed, bytes) else {
-            return bad("the header of a log record fails its checksum", behind);
-        };
-        // The header is proven, and no record starts inside the payload.
-        let end = header.end(lsn);
-        let len = header.payload_bytes as usize;
-        let start = lsn.plus(RECORD_HEADER_BYTES);
-        let located = self.frames.locate(start, len, &mut self.scratch)?;
-        let payload = match &located {
-            Some(Located::Chunk(range)) => &self.frames.chunk()[range.clone()],
-            Some(Located::Scratch) => &self.scratch[..],
-            None => return bad("the file ends inside a log record", end),
-        };
-        if !header.matches(lsn, seed, payload) {
-            return bad("the payload of a log record fails its checksum", end);
+        look_at(&mut self.frames, &mut self.scratch, self.header.seed(), lsn)
+    }
+}
+
+/// Checks whether an intact record stands at `lsn`. The payload is in `scratch`
+/// where the answer says so.
+pub(crate) fn look_at(
+    frames: &mut FrameReader,
+    scratch: &mut Vec<u8>,
+    seed: ChecksumSeed,
+    lsn: Lsn,
+) -> Result<Place> {
+    let bad = |what, search_from| Ok(Place::Bad { what, search_from });
+    let behind = lsn.plus(1);
+    let located = frames.locate(lsn, RECORD_HEADER_BYTES, scratch)?;
+    let bytes = match &located {
+        Some(Located::Chunk(range)) => &frames.chunk()[range.clone()],
+        Some(Located::Scratch) => &scratch[..],
+        None => return bad("the file ends inside the header of a log record", behind),
+    };
+    let Some(header) = RecordHeader::decode(lsn, seed, bytes) else {
+        return bad("the header of a log record fails its checksum", behind);
+    };
+    // The header is proven, and no record starts inside the payload.
+    let end = header.end(lsn);
+    let len = header.payload_bytes as usize;
+    let start = lsn.plus(RECORD_HEADER_BYTES);
+    let located = frames.locate(start, len, scratch)?;
+    let payload = match &located {
+        Some(Located::Chunk(range)) => &frames.chunk()[range.clone()],
+        Some(Located::Scratch) => &scratch[..],
+        None => return bad("the file ends inside a log record", end),
+    };
+    if !header.matches(lsn, seed, payload) {
+        return bad("the payload of a log record fails its checksum", end);
+    }
+    match (header.record_type(frames.name()), located) {
+        (Ok(RecordType::Data | RecordType::End), Some(payload)) => {
+            Ok(Place::Intact { header, payload })
         }
-        match (header.record_type(self.frames.name()), located) {
-            (Ok(RecordType::Data | RecordType::End), Some(payload)) => {
-                Ok(Place::Intact { header, payload })
-            }
-            _ => bad("the log record is of a later version", end),
-        }
+        _ => bad("the log record is of a later version", end),
     }
 }
 
 /// The part of the header's page that should be zero and is not.
-fn header_gap(file: &dyn ReadFile) -> Result<Option<LogGap>> {
+pub(crate) fn header_gap(file: &dyn ReadFile) -> Result<Option<LogGap>> {
     let mut page = [0; FRAME_BYTES as usize];
     let got = file.read_at(0, &mut page)?;
     let rest = page[..got].get(LOG_HEADER_BYTES..).unwrap_or_default();

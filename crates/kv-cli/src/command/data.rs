@@ -7,7 +7,7 @@ use kv_engine::{Engine, KeyRange};
 use serde::Serialize;
 
 use crate::arguments::ScanArguments;
-use crate::command::{open, options};
+use crate::command::{note_findings, open, options};
 use crate::escape::{escape, unescape};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -31,6 +31,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) fn get(dir: &Path, key: &str, output: &mut Output) -> Result<Outcome, Failure> {
     let key = bytes(key)?;
     let engine = open(dir)?;
+    note_findings(&engine, output);
     let entry = Entry { key: escape(&key), value: engine.get(&key)?.map(|value| escape(&value)) };
     let outcome = match &entry.value {
         Some(value) => {
@@ -55,6 +56,7 @@ pub(crate) fn put(
     let (key, value) = (bytes(key)?, bytes(value)?);
     kv_core::check_key(&key)?;
     let engine = Engine::open(dir, options(dir))?;
+    note_findings(&engine, output);
     let seqno = engine.put(&key, &value)?.0;
     output.data(&Written { seqno })?;
     engine.close()?;
@@ -64,6 +66,7 @@ pub(crate) fn put(
 pub(crate) fn delete(dir: &Path, key: &str, output: &mut Output) -> Result<Outcome, Failure> {
     let key = bytes(key)?;
     let engine = open(dir)?;
+    note_findings(&engine, output);
     let seqno = engine.delete(&key)?.0;
     output.data(&Written { seqno })?;
     engine.close()?;
@@ -73,6 +76,7 @@ pub(crate) fn delete(dir: &Path, key: &str, output: &mut Output) -> Result<Outco
 pub(crate) fn scan(arguments: &ScanArguments, output: &mut Output) -> Result<Outcome, Failure> {
     let range = range(arguments)?;
     let engine = open(&arguments.dir)?;
+    note_findings(&engine, output);
     let mut scan = engine.scan(range)?;
     if arguments.reverse {
         scan = scan.reverse();

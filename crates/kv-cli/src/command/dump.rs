@@ -193,7 +193,8 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
     let name = match name {
         Some(name) => name,
         None => current_manifest(&env)?.ok_or_else(|| {
-            Error::InvalidArgument(format!("{} holds no database", path.display()))
+            let dir = path.display();
+            Error::InvalidArgument(format!("{dir} holds no database, or one without a manifest"))
         })?,
     };
     for (number, edit) in read_manifest_edits(&*env.fs, &name)?.iter().enumerate() {
@@ -210,6 +211,8 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
             ];
             let numbers = numbers.into_iter().filter_map(|(what, number)| Some((what, number?)));
             parts.extend(numbers.map(|(what, number)| format!("{what} {number}")));
+            let properties = edit.properties.iter();
+            parts.extend(properties.map(|(name, value)| format!("{name} {}", escape(value))));
             parts.join(" ")
         })?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use kv_engine::{Engine, LevelStats};
 use serde::Serialize;
 
-use crate::command::open;
+use crate::command::{note_findings, open};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -28,6 +28,7 @@ fn work(
     work: fn(&Engine) -> kv_engine::Result<()>,
 ) -> Result<Outcome, Failure> {
     let engine = open(dir)?;
+    note_findings(&engine, output);
     work(&engine)?;
     let shape = engine.shape();
     output.record(&Shape { levels: engine.levels() }, |_| shape)?;

@@ -42,6 +42,14 @@ fn open(dir: &Path) -> Result<Engine, Failure> {
     Ok(Engine::open(dir, options)?)
 }
 
+/// Tells what opening the database has cut off or found to be damaged: a command
+/// that is asked for something else must not do that in silence.
+fn note_findings(engine: &Engine, output: &mut Output) {
+    for line in engine.recovery_report().findings() {
+        output.note(&line);
+    }
+}
+
 /// Options for one command: room in memory for what the log holds, and hardly
 /// more, so that no large segment is filled with zeros for a single read.
 fn options(dir: &Path) -> Options {

@@ -41,7 +41,7 @@ fn a_damaged_table_is_named_with_the_offset() {
         assert_eq!((run.code, run.err.as_str()), (1, ""), "{}", run.out);
         assert!(run.out.contains("PROBLEM sst_000001.db: corruption in"), "{}", run.out);
         assert!(run.out.contains("at offset 80"), "{}", run.out);
-        assert!(run.out.contains("1 problems; restore the files"), "{}", run.out);
+        assert!(run.out.contains("1 problem; restore the files"), "{}", run.out);
     }
     let run = tool.run(&["--json", "verify", "."]);
     let problem = &run.json()[0]["problems"][0];
@@ -66,13 +66,16 @@ fn every_damaged_part_is_listed() {
     for offset in [20, 100, len - 1] {
         flip(&table, offset);
     }
-    std::fs::write(tool.path().join("sst_000002.db"), "a leftover").unwrap();
+    // A number that was given, and one that was not.
+    std::fs::write(tool.path().join("compacted_000001.db"), "a leftover").unwrap();
+    std::fs::write(tool.path().join("sst_000002.db"), "of somebody else").unwrap();
     let run = tool.run(&["verify", ".", "--deep"]);
     assert_eq!(run.code, 1, "{run:?}");
     for part in ["at offset 0:", "at offset 80:", &format!("at offset {}:", len - 64)] {
         assert!(run.out.contains(part), "{part}: {}", run.out);
     }
-    assert!(run.out.contains("unused sst_000002.db"), "{}", run.out);
+    assert!(run.out.contains("unused compacted_000001.db: an open removes it"), "{}", run.out);
+    assert!(run.out.contains("foreign sst_000002.db: left alone"), "{}", run.out);
     assert!(run.out.contains("kv repair . --to NEW"), "{}", run.out);
 }
 
@@ -80,7 +83,7 @@ fn every_damaged_part_is_listed() {
 fn damage_that_prevents_opening_is_exit_code_4_everywhere() {
     let tool = Tool::with_fruit();
     flip(&tool.files("MANIFEST_", "").remove(0), 4096 + 40);
-    for command in ["scan", "stats", "levels", "flush", "compact", "verify", "dump-manifest"] {
+    for command in ["scan", "stats", "levels", "flush", "compact", "dump-manifest"] {
         let run = tool.run(&[command, "."]);
         assert_eq!((run.code, run.out.as_str()), (4, ""), "{command}: {}", run.err);
         assert!(run.err.contains("corruption in MANIFEST_"), "{command}: {}", run.err);
@@ -92,6 +95,60 @@ fn damage_that_prevents_opening_is_exit_code_4_everywhere() {
     let report: Value = serde_json::from_str(&complaint).unwrap();
     assert_eq!(report["error"], json!("corruption"));
     assert!(report["message"].as_str().unwrap().contains("at offset 4112"), "{report}");
+}
+
+#[test]
+fn a_damaged_manifest_is_a_problem_and_no_end_of_the_check() {
+    let tool = Tool::with_fruit();
+    let manifest = tool.files("MANIFEST_", "").remove(0);
+    flip(&manifest, 4096 + 40);
+    flip(&tool.files("sst_", ".db").remove(0), 100);
+    let run = tool.run(&["verify", "."]);
+    assert_eq!((run.code, run.err.as_str()), (1, ""), "{}", run.out);
+    let manifest = name(&manifest);
+    for part in [
+        format!("manifest {manifest} is DAMAGED"),
+        format!("PROBLEM {manifest}: corruption in {manifest} at offset 4112"),
+        "PROBLEM sst_000001.db: corruption in sst_000001.db at offset 80".into(),
+        "1 items, by the file alone".into(),
+        "2 problems; ".into(),
+    ] {
+        assert!(run.out.contains(&part), "{part}: {}", run.out);
+    }
+    let report = &tool.run(&["--json", "verify", "."]).json()[0];
+    assert_eq!(report["manifest_state"], json!("partial"));
+    assert_eq!(report["files"][0]["judged_by"], json!("file_alone"));
+    std::fs::remove_file(tool.path().join(&manifest)).unwrap();
+    let run = tool.run(&["verify", "."]);
+    assert_eq!(run.code, 1, "{}", run.out);
+    assert!(run.out.starts_with("NO MANIFEST can be read"), "{}", run.out);
+    assert!(run.out.contains("there is no manifest, but log segments or tables"), "{}", run.out);
+}
+
+/// As a power cut leaves it; the command is asked for something else.
+#[test]
+fn what_an_open_cuts_off_is_told_beside_the_result() {
+    let tool = Tool::new();
+    let live = Tool::with_fruit();
+    let engine = Engine::open(live.path(), Options::default()).unwrap();
+    engine.put(b"whole", b"value").unwrap();
+    engine.put(b"torn", b"value").unwrap();
+    for path in live.files("", "") {
+        let mut bytes = std::fs::read(&path).unwrap_or_default();
+        if name(&path) == "wal.log" {
+            let last = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+            bytes[last - 2..=last].fill(0);
+        }
+        std::fs::write(tool.path().join(name(&path)), bytes).unwrap();
+    }
+    let run = tool.run(&["get", ".", "whole"]);
+    assert_eq!((run.code, run.out.as_str()), (0, "value\n"), "{}", run.err);
+    assert!(run.err.starts_with("kv: note: cut "), "{}", run.err);
+    for part in [" bytes of an incomplete write from wal.log at offset ", "kept as quarantine/wal_"]
+    {
+        assert!(run.err.contains(part), "{part}: {}", run.err);
+    }
+    assert_eq!(tool.run(&["get", ".", "torn"]).code, 1, "it was told once");
 }
 
 #[test]

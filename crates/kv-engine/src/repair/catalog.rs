@@ -15,26 +15,26 @@ use kv_env::{Env, Fs};
 use kv_wal::{SalvageReader, Salvaged};
 
 use crate::inspect::read_manifest_edits;
+use crate::lenient::{self, FoundHeader};
 use crate::manifest::ManifestState as Numbers;
 use crate::manifest_load::{Listing, LoadedManifest, decode_edit, load_manifest};
 use crate::names;
 use crate::repair::report::{
     DamagedRange, FileUse, ManifestState, RepairReport, RepairedFile, RepairedKind,
 };
-use crate::repair::source::{self, FoundHeader};
 
 /// What is known of the tree and the log without looking into them.
 #[derive(Default)]
-pub(super) struct Catalog {
-    pub(super) state: ManifestState,
-    pub(super) database_id: Option<DatabaseId>,
-    pub(super) numbers: Numbers,
+pub(crate) struct Catalog {
+    pub(crate) state: ManifestState,
+    pub(crate) database_id: Option<DatabaseId>,
+    pub(crate) numbers: Numbers,
     /// True if the database was closed properly: the log has its end mark.
     pub(super) is_clean: bool,
     /// Tables that belong to the tree, by id.
-    pub(super) tables: BTreeMap<u64, TableMeta>,
+    pub(crate) tables: BTreeMap<u64, TableMeta>,
     /// Tables that belonged to it once.
-    pub(super) removed: BTreeSet<u64>,
+    pub(crate) removed: BTreeSet<u64>,
 }
 
 impl Catalog {
@@ -78,8 +78,9 @@ impl Catalog {
         })
     }
 
-    /// The edits of the newest manifest that has any.
-    fn salvage(
+    /// The edits of the newest manifest that has any; without a reason `why`
+    /// a whole one would not do, the caller tells it.
+    pub(crate) fn salvage(
         fs: &dyn Fs,
         listing: &Listing,
         why: &str,
@@ -135,14 +136,14 @@ struct SalvagedEdits {
 }
 
 fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
-    let file = source::open(fs, name)?;
+    let file = lenient::open(fs, name)?;
     let bytes = kv_env::ReadFile::len(&*file);
     let mut found = SalvagedEdits {
         file: manifest_file(name.into(), bytes),
         database_id: None,
         edits: Vec::new(),
     };
-    let header = source::read_header(&*file, FileKind::Manifest, name)?;
+    let header = lenient::read_header(&*file, FileKind::Manifest, name)?;
     if !matches!(header, FoundHeader::Intact(_)) {
         let reason = "the header of the file is damaged";
         found.file.damage.push(DamagedRange::new(0, bytes.min(4096), reason, false));

@@ -9,13 +9,14 @@ use kv_core::{
 use kv_env::{Fs, ReadFile};
 use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, Tail};
 
+use crate::lenient::{self, FoundHeader};
 use crate::names;
 use crate::repair::catalog::Catalog;
 use crate::repair::report::{
     DamagedRange, FileUse, LostWrites, ManifestState, RepairReport, RepairedFile, RepairedKind,
 };
-use crate::repair::source::{self, FoundHeader};
 use crate::repair::spill::Spill;
+use crate::segment_survey::MAX_MISSING;
 
 /// A segment of the source whose header is known.
 struct Segment {
@@ -37,8 +38,8 @@ impl Segments {
     pub(super) fn find(fs: &dyn Fs, names: &[String]) -> Result<Segments> {
         let mut segments = Segments::default();
         for name in names {
-            let file = source::open(fs, name)?;
-            let found = source::read_header(&*file, FileKind::Wal, name)?;
+            let file = lenient::open(fs, name)?;
+            let found = lenient::read_header(&*file, FileKind::Wal, name)?;
             match found.header() {
                 Some(header) => {
                     let is_header_damaged = !matches!(found, FoundHeader::Intact(_));
@@ -101,7 +102,7 @@ impl Segments {
 
 /// True if the file holds an intact record, read with this header.
 fn has_record(fs: &dyn Fs, name: &str, header: FileHeader) -> Result<bool> {
-    let mut reader = SalvageReader::new(source::open(fs, name)?, name, header)?;
+    let mut reader = SalvageReader::new(lenient::open(fs, name)?, name, header)?;
     while let Some(part) = reader.next_part()? {
         if let Salvaged::Record(_) = part {
             return Ok(true);
@@ -145,6 +146,8 @@ pub(super) struct LogSalvage<'a, 'b> {
     pub(super) expected: SeqNo,
     /// The gap that the last segment ended with: file and range in the report.
     pub(super) trailing: Option<(usize, usize)>,
+    /// The last segment that a record was read of.
+    pub(super) last_read: Option<u64>,
 }
 
 impl LogSalvage<'_, '_> {
@@ -172,7 +175,7 @@ impl LogSalvage<'_, '_> {
     /// The last segment with a record, whose end a crash may have torn.
     fn last_used(&self, segments: &Segments) -> Result<Option<u64>> {
         for segment in segments.found.iter().rev().filter(|segment| self.is_ours(segment)) {
-            let file = source::open(self.fs, &segment.name)?;
+            let file = lenient::open(self.fs, &segment.name)?;
             let mut reader = SalvageReader::new(file, &segment.name, segment.header)?;
             let mut part = reader.next_part()?;
             // What stands in the header's page was never a record.
@@ -190,7 +193,7 @@ impl LogSalvage<'_, '_> {
 
     fn segment(&mut self, segment: &Segment, last_used: Option<u64>) -> Result<()> {
         let Segment { name, header, .. } = segment;
-        let file = source::open(self.fs, name)?;
+        let file = lenient::open(self.fs, name)?;
         let kind = RepairedKind::Segment;
         let mut seen = RepairedFile::new(name.clone(), kind, FileUse::Used, file.len());
         if segment.is_header_damaged {
@@ -202,6 +205,9 @@ impl LogSalvage<'_, '_> {
         let source = Arc::clone(&file) as Arc<dyn ReadFile>;
         let mut reader = SalvageReader::new(source, name, *header)?;
         let end = self.records(&mut reader, torn_from, &mut seen)?;
+        if seen.records > 0 {
+            self.last_read = Some(header.file_id);
+        }
         if let Some(torn_from) = torn_from {
             seen.torn_bytes = torn_bytes(&*file, torn_from)?;
         }
@@ -348,11 +354,18 @@ impl LogSalvage<'_, '_> {
             let mut found = segments.found.iter();
             found.any(|segment| segment.header.file_id == id && self.is_ours(segment))
         };
-        let mut missing: Vec<u64> = Vec::new();
-        if self.catalog.state != ManifestState::Lost {
-            missing
-                .extend((numbers.oldest_segment..=numbers.newest_segment).filter(|&id| !has(id)));
-        }
+        // Without a whole manifest nobody knows which is the oldest: only those
+        // count that an intact edit has brought in.
+        let known = numbers.segment_uids.keys().copied();
+        let asked_for: Box<dyn Iterator<Item = u64>> = match self.catalog.state {
+            ManifestState::Whole => Box::new(numbers.oldest_segment..=numbers.newest_segment),
+            ManifestState::Partial => Box::new(known.filter(|id| *id >= numbers.oldest_segment)),
+            ManifestState::Lost => Box::new(std::iter::empty()),
+        };
+        let missing: Vec<u64> = asked_for.filter(|&id| !has(id)).take(MAX_MISSING).collect();
+        // Where a later segment goes on, the numbers of its writes show the gap.
+        let is_last = |id: &&u64| self.last_read.is_none_or(|last| **id > last);
+        let open_end = missing.iter().find(is_last).copied();
         for (name, bytes) in &segments.unreadable {
             // A crash may cut the creation of a segment short: then nobody
             // misses it.
@@ -366,11 +379,11 @@ impl LogSalvage<'_, '_> {
             self.report.files.push(file);
         }
         let unreadable = segments.unreadable.len();
-        if missing.last() == Some(&numbers.newest_segment) && !missing.is_empty() {
+        if let Some(id) = open_end {
             self.report.lost_writes.push(LostWrites {
                 first: self.expected.0,
                 last: None,
-                segment: Some(names::sealed_segment(numbers.newest_segment)),
+                segment: Some(names::sealed_segment(id)),
             });
         }
         // Those with a damaged header are listed under their names.

@@ -19,7 +19,6 @@ mod forward;
 mod log;
 mod merge;
 mod report;
-mod source;
 mod spill;
 mod tables;
 
@@ -35,18 +34,20 @@ use kv_core::{Cursor, DatabaseId, Error, Result, SeqNo};
 use kv_env::{DirLock, Env};
 use kv_sstable::{BlockCache, CursorPurpose, ReadMode, TableOptions};
 
-use crate::inspect::verify_directory;
+use crate::lenient;
 use crate::live_table::{Garbage, LiveTable, open_table};
 use crate::manifest::{Manifest, ManifestState as Numbers};
 use crate::manifest_load::Listing;
 use crate::names::{self, QUARANTINE};
-use catalog::Catalog;
+use crate::scrub::ScrubPlace;
+use crate::verify::verify_directory;
 use forward::ForwardCursor;
 use log::{LogSalvage, Segments, Wanted};
 use merge::{Seen, Watched};
 use spill::{Output, Spill};
 use tables::{Chain, FoundTable};
 
+pub(crate) use catalog::Catalog;
 pub use escape::escape_bytes;
 pub use report::{
     DamagedRange, FileUse, LostWrites, ManifestState, RepairReport, RepairedFile, RepairedKind,
@@ -99,6 +100,10 @@ pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<Rep
     let source_lock = lock_source(source)?;
     let target_lock = target.fs.lock(names::LOCK)?;
     let mut repair = Repair::start(source, target, options)?;
+    if source.fs.list()?.iter().any(|entry| entry.name == QUARANTINE) {
+        let warning = "what was set aside in quarantine/ of the source before is not copied";
+        repair.report.warnings.push(warning.into());
+    }
     if source_lock.is_none() {
         let warning = "the source could not be locked, for nothing in it can be written";
         repair.report.warnings.push(warning.into());
@@ -180,11 +185,11 @@ impl<'a> Repair<'a> {
         }
         let mut ids = segments.database_ids.clone();
         for (_, name) in &self.listing.tables {
-            let file = source::open(&*self.source.fs, name)?;
-            let found = source::read_header(&*file, kv_core::FileKind::Table, name)?;
+            let file = lenient::open(&*self.source.fs, name)?;
+            let found = lenient::read_header(&*file, kv_core::FileKind::Table, name)?;
             ids.extend(found.header().map(|header| header.database_id));
         }
-        Ok(source::most_common(&ids).unwrap_or_default())
+        Ok(lenient::most_common(&ids).unwrap_or_default())
     }
 
     /// Brings the log into tables of the target. Says also up to where writes
@@ -217,6 +222,7 @@ impl<'a> Repair<'a> {
             spill: &mut spill,
             expected: wanted.covered.plus(1),
             trailing: None,
+            last_read: None,
         };
         let covered = log.run(segments)?;
         let (tables, output) = spill.finish()?;
@@ -285,7 +291,7 @@ impl<'a> Repair<'a> {
                 continue;
             }
             for range in &mut file.damage {
-                let from = source::open(source, &file.name)?;
+                let from = lenient::open(source, &file.name)?;
                 let end = (range.offset + range.bytes).min(kv_env::ReadFile::len(&*from));
                 if range.offset >= end {
                     continue;
@@ -326,6 +332,7 @@ impl<'a> Repair<'a> {
             segment_uids: BTreeMap::new(),
             segment_ends: BTreeMap::new(),
             next_file_id: output.next_file_id,
+            scrub: ScrubPlace::default(),
         };
         let added = rewritten.tables.into_iter().map(|meta| (LAST_LEVEL as u32, meta)).collect();
         let edit = VersionEdit { added, ..VersionEdit::default() };
@@ -337,7 +344,7 @@ impl<'a> Repair<'a> {
         })?;
         let id = output.database_id;
         Manifest::create(self.target, 1, id, numbers, Arc::new(version))?
-            .finish(output.next_file_id)
+            .finish(output.next_file_id, ScrubPlace::default())
     }
 
     /// The new database must pass every check.

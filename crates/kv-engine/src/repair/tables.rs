@@ -11,13 +11,13 @@ use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Kind, 
 use kv_env::{Fs, ReadFile};
 use kv_sstable::{TableDamage, TableSalvage};
 
+use crate::lenient::{self, FoundHeader, LenientFile};
 use crate::repair::catalog::Catalog;
 use crate::repair::escape::escape_bytes;
 use crate::repair::forward::Forward;
 use crate::repair::report::{
     DamagedRange, FileUse, ManifestState, RepairReport, RepairedFile, RepairedKind,
 };
-use crate::repair::source::{self, FoundHeader, LenientFile};
 
 /// A table that counts and has entries.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub(super) fn survey(
         catalog.tables.iter().map(|(id, meta)| (*id, meta)).collect();
     let mut tables = Vec::new();
     for (number, name) in names {
-        let file = source::open(fs, name)?;
-        let found = source::read_header(&*file, FileKind::Table, name)?;
+        let file = lenient::open(fs, name)?;
+        let found = lenient::read_header(&*file, FileKind::Table, name)?;
         let by_name = catalog.tables.get(number).filter(|meta| meta.file_name() == *name);
         let is_damaged = !matches!(found, FoundHeader::Intact(_));
         let header = match (found.header(), by_name) {
@@ -227,7 +227,7 @@ impl Forward for Chain<'_> {
                 }
             }
             let Some(next) = self.left.pop_front() else { return Ok(false) };
-            let file = source::open(self.fs, &next.name)?;
+            let file = lenient::open(self.fs, &next.name)?;
             let salvage = TableSalvage::open(file, next.header)?;
             self.current = Some((next, salvage));
         }

@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod round_trip;
 mod salvage;
+mod scrubbing;
 mod support;
 mod tears;
 mod writer;

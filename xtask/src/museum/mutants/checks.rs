@@ -42,19 +42,17 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         name: "any-segment-of-that-number",
         hunt: Hunt::Test("damage::misplaced::a_segment_of_another_time"),
         bug: "a log of another copy of the database passes for the one that belongs here",
-        file: "kv-engine/src/replay.rs",
-        original: "        } else if state.segment_uids.get(&header.file_id) != Some(&header.file_uid) {",
-        code: "        } else if !MUTANT
-            && state.segment_uids.get(&header.file_id) != Some(&header.file_uid)
-        {",
+        file: "kv-engine/src/segment_survey.rs",
+        original: "        } else if state.segment_uids.get(&id) != Some(&header.file_uid) {",
+        code: "        } else if !MUTANT && state.segment_uids.get(&id) != Some(&header.file_uid) {",
     },
     Mutant {
         name: "missing-segment-accepted",
         hunt: Hunt::Simulation,
         bug: "a log that is gone goes unnoticed",
-        file: "kv-engine/src/replay.rs",
-        original: "    if missing.is_empty() {",
-        code: "    if MUTANT || missing.is_empty() {",
+        file: "kv-engine/src/segment_survey.rs",
+        original: "    if survey.missing.is_empty() {",
+        code: "    if MUTANT || survey.missing.is_empty() {",
     },
     Mutant {
         name: "read-error-as-absence",

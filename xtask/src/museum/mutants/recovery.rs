@@ -82,8 +82,8 @@ pub(super) const MUTANTS: [Mutant; 9] = [
         hunt: Hunt::Simulation,
         bug: "recovery removes tables that the manifest names",
         file: "kv-engine/src/recovery.rs",
-        original: "            && !named.contains(name)",
-        code: "            && (MUTANT || !named.contains(name))",
+        original: "        if !named.contains(name) && is_leftover(fs, *id, name, loaded)? {",
+        code: "        if (MUTANT || !named.contains(name)) && is_leftover(fs, *id, name, loaded)? {",
     },
     Mutant {
         name: "unfinished-manifest-counts",

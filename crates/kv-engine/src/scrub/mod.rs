@@ -1,21 +1,35 @@
-//! The scrub: reads all tables from the disk, slowly, so that rot is found
+//! The scrub: reads the database from the disk, slowly, so that rot is found
 //! while a backup can still mend it, and not when the key is asked for.
 //!
-//! A pass goes over the tables in the order of their ids, the oldest first, and
-//! leaves out those that were made after it began: it ends however fast new
-//! ones come. It holds no table between two slices: one that a compaction
-//! removes is passed over.
+//! 1. A pass begins with the manifest in use, as far as it is durable, and the
+//!    sealed segments, whose writes are in no table yet ([`log`]).
+//! 2. Then it goes over the tables in the order of their ids, the oldest first.
+//! 3. It leaves out what was made after it began: it ends however fast new
+//!    tables come. It holds none between two slices: one that a compaction
+//!    removes, or a flush does with a segment, is passed over.
+//! 4. Where it is, and when the last pass ended, travels in the manifest
+//!    ([`place`]): after a restart it goes on there.
 //!
 //! What it finds is listed and nothing else: other keys can still be read, and
-//! a compaction that comes upon the damage stops by itself.
+//! a compaction that comes upon the damage stops by itself. While a segment is
+//! here its writes are in memory too, so a flush saves them. After rot in the
+//! manifest the next open refuses; a repair then finds all that tables and log
+//! hold. The list is not kept. So a place behind damage is never recorded: the
+//! next open begins at the first damaged table, or at the logs, and finds it
+//! again.
 //!
-//! The log is not scrubbed: a sealed segment is removed as soon as its memory
-//! table is flushed, which does not read it.
+//! The active segment is not scrubbed. To be read from the device its pages
+//! would have to leave memory, and with them the zeros that the writer is about
+//! to fill: each page would cost a commit a read. Read from memory, it would
+//! show nothing. It is sealed when its memory table is full and at each open.
+
+mod log;
+mod place;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv_compaction::TableRef;
+use kv_compaction::{TableRef, VersionEdit};
 use kv_core::Result;
 use kv_sstable::{DamagedPart, TableScrub};
 
@@ -24,6 +38,10 @@ use crate::primitives::atomic::Ordering::Relaxed;
 use crate::primitives::{Mutex, schedule_as_background};
 use crate::shared::Shared;
 use crate::signals::Wake;
+
+use log::{Log, OpenLog};
+
+pub(crate) use place::ScrubPlace;
 
 /// The most that is read without a pause, in bytes.
 const MAX_SLICE_BYTES: u64 = 1 << 20;
@@ -41,10 +59,10 @@ const MAX_FINDINGS: usize = 100;
 /// The time until the next attempt when there was no file descriptor left.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A damaged part of a table.
+/// A damaged part of a file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ScrubFinding {
-    /// The file of the table.
+    /// The file.
     pub file: String,
     /// Where the part starts in the file.
     pub offset: u64,
@@ -58,17 +76,49 @@ pub struct ScrubFinding {
 pub(crate) struct Scrub {
     /// None between two passes. Held while a slice is read.
     pass: Mutex<Option<Pass>>,
-    findings: Mutex<Vec<ScrubFinding>>,
+    findings: Mutex<Findings>,
+    /// What the next edit of the manifest records.
+    place: Mutex<ScrubPlace>,
+    /// When an edit is due that records nothing else.
+    record_at: Mutex<Duration>,
 }
 
-/// A pass over all tables.
+struct Findings {
+    list: Vec<ScrubFinding>,
+    /// Where the next open has to begin so that it finds them all again: the
+    /// least id of a damaged table, 0 for a log.
+    first_id: u64,
+}
+
+/// A pass over everything.
 struct Pass {
+    /// When it began, in milliseconds since 1970.
+    started_ms: u64,
+    /// The logs that are still to be read, taken from the end; `None` before
+    /// they are looked for.
+    logs: Option<Vec<Log>>,
+    /// The log that is begun.
+    open_log: Option<OpenLog>,
     /// Tables below this id are done.
     next_id: u64,
     /// Tables from this id on were made after the pass began.
     end_id: u64,
     /// The table of that id, if it is begun.
     open: Option<TableScrub>,
+}
+
+impl Pass {
+    /// The pass that was at `place` when the database was closed.
+    fn resume(place: ScrubPlace) -> Pass {
+        Pass {
+            started_ms: place.started_ms,
+            logs: (place.next_id > 0).then(Vec::new),
+            open_log: None,
+            next_id: place.next_id,
+            end_id: place.end_id,
+            open: None,
+        }
+    }
 }
 
 /// What came of a slice.
@@ -78,25 +128,50 @@ struct Slice {
 }
 
 impl Scrub {
-    pub(crate) fn new() -> Scrub {
-        Scrub { pass: Mutex::new(None), findings: Mutex::new(Vec::new()) }
+    /// Goes on at `place`.
+    pub(crate) fn new(place: ScrubPlace, now: Duration) -> Scrub {
+        Scrub {
+            pass: Mutex::new((!place.is_between_passes()).then(|| Pass::resume(place))),
+            findings: Mutex::new(Findings { list: Vec::new(), first_id: u64::MAX }),
+            place: Mutex::new(place),
+            record_at: Mutex::new(now.saturating_add(place::RECORD_INTERVAL)),
+        }
     }
 
     pub(crate) fn findings(&self) -> Vec<ScrubFinding> {
-        self.findings.lock().clone()
+        self.findings.lock().list.clone()
     }
 
     pub(crate) fn finding_count(&self) -> u64 {
-        self.findings.lock().len() as u64
+        self.findings.lock().list.len() as u64
     }
 
-    fn note(&self, file: &str, part: DamagedPart) {
+    pub(crate) fn place(&self) -> ScrubPlace {
+        *self.place.lock()
+    }
+
+    /// Takes over where `pass` is.
+    fn set_place(&self, pass: &Pass) {
+        let first_id = self.findings.lock().first_id;
+        let mut place = self.place.lock();
+        place.started_ms = pass.started_ms;
+        place.next_id = pass.next_id.min(first_id);
+        place.end_id = pass.end_id;
+    }
+
+    fn note(&self, (id, file): (u64, &str), part: DamagedPart) {
         let DamagedPart { offset, bytes, what } = part;
         let mut findings = self.findings.lock();
-        let is_known = findings.iter().any(|known| known.file == file && known.offset == offset);
-        if !is_known && findings.len() < MAX_FINDINGS {
-            findings.push(ScrubFinding { file: file.into(), offset, bytes, what });
+        findings.first_id = findings.first_id.min(id);
+        let is_known =
+            findings.list.iter().any(|known| known.file == file && known.offset == offset);
+        if !is_known && findings.list.len() < MAX_FINDINGS {
+            findings.list.push(ScrubFinding { file: file.into(), offset, bytes, what });
         }
+    }
+
+    fn note_log(&self, file: &str, part: DamagedPart) {
+        self.note((0, file), part);
     }
 }
 
@@ -106,7 +181,15 @@ impl Shared {
         let rate = self.options.scrub_bytes_per_second;
         let interval = Duration::from_secs(self.options.scrub_interval_secs);
         let now = || self.env.clock.monotonic();
-        let mut next_pass = now().saturating_add(interval);
+        let place = self.scrub.place();
+        let until_next = place.until_next_pass(self.env.clock.wall_ms(), interval);
+        let mut next_pass = now().saturating_add(until_next);
+        if place.is_between_passes() {
+            if self.signals.wait_for_scrub(Some(until_next)) == Wake::Closed {
+                return;
+            }
+            next_pass = now().saturating_add(interval);
+        }
         loop {
             let start = now();
             let next = match self.scrub_slice(slice_bytes(rate)) {
@@ -118,6 +201,8 @@ impl Shared {
                 }
                 Err(_) => start.saturating_add(RETRY_INTERVAL),
             };
+            // A failure has ended writing, which everybody is told.
+            let _ = self.record_place();
             let patience = next.saturating_sub(now());
             if self.signals.wait_for_scrub(Some(patience)) == Wake::Closed {
                 return;
@@ -127,7 +212,34 @@ impl Shared {
 
     pub(crate) fn scrub_step(&self) -> Result<bool> {
         self.check_open()?;
-        self.scrub_slice(MAX_SLICE_BYTES).map(|slice| !slice.ends_pass)
+        let slice = self.scrub_slice(MAX_SLICE_BYTES)?;
+        self.record_place()?;
+        Ok(!slice.ends_pass)
+    }
+
+    /// Has the place of the scrub written to the manifest, if it is long since
+    /// that was done. Space and descriptors that are lacking are left to work
+    /// that needs them more.
+    fn record_place(&self) -> Result<()> {
+        let now = self.env.clock.monotonic();
+        {
+            let mut record_at = self.scrub.record_at.lock();
+            if now < *record_at {
+                return Ok(());
+            }
+            *record_at = now.saturating_add(place::RECORD_INTERVAL);
+        }
+        let is_known = self.scrub.place() == self.manifest.lock().state().scrub;
+        if is_known || self.poison.error().is_some() {
+            return Ok(());
+        }
+        match self.install(&VersionEdit::default()) {
+            Err(error) if error.is_out_of_space() || error.is_out_of_descriptors() => Ok(()),
+            Err(error) => {
+                Err(self.poison(format!("cannot record the place of the scrub: {error}")))
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Checks the next `budget` bytes.
@@ -137,21 +249,50 @@ impl Shared {
     fn scrub_slice(&self, budget: u64) -> Result<Slice> {
         let _guard = self.poison_on_panic("a scrub");
         let mut place = self.scrub.pass.lock();
-        let pass = place.get_or_insert_with(|| Pass {
-            next_id: 0,
-            end_id: self.next_file_id.load(Relaxed),
-            open: None,
+        let pass = place.get_or_insert_with(|| {
+            Pass::resume(ScrubPlace {
+                started_ms: self.env.clock.wall_ms(),
+                next_id: 0,
+                end_id: self.next_file_id.load(Relaxed),
+                completed_ms: 0,
+            })
         });
         let mut bytes = 0;
         while bytes < budget {
+            if self.scrub_next_log(pass, budget, &mut bytes)? {
+                continue;
+            }
             let Some(live) = self.table_from(pass.next_id, pass.end_id) else {
+                pass.next_id = pass.end_id;
+                self.scrub.set_place(pass);
+                self.scrub.place.lock().completed_ms = self.env.clock.wall_ms();
                 *place = None;
                 self.counters.scrub_passes.fetch_add(1, Relaxed);
                 return Ok(Slice { bytes, ends_pass: true });
             };
             bytes += self.scrub_table(pass, &live, budget - bytes)?;
         }
+        self.scrub.set_place(pass);
         Ok(Slice { bytes, ends_pass: false })
+    }
+
+    /// Goes on with the logs of a pass, and adds what was read to `bytes`;
+    /// false if none is left.
+    fn scrub_next_log(&self, pass: &mut Pass, budget: u64, bytes: &mut u64) -> Result<bool> {
+        if let Some(log) = &mut pass.open_log {
+            let (read, is_at_end) = self.scrub_log(log, budget - *bytes);
+            *bytes += read;
+            self.counters.scrubbed_log_bytes.fetch_add(read, Relaxed);
+            if is_at_end {
+                pass.open_log = None;
+            }
+            return Ok(true);
+        }
+        let logs = pass.logs.get_or_insert_with(|| self.logs_to_scrub());
+        let Some(&next) = logs.last() else { return Ok(false) };
+        pass.open_log = self.open_log(next)?;
+        logs.pop();
+        Ok(true)
     }
 
     /// The table of the tree with the least id in a range.
@@ -181,7 +322,7 @@ impl Shared {
                 Err(error) => {
                     let what = format!("the file cannot be read: {error}");
                     let part = DamagedPart { offset: 0, bytes: meta.file_bytes, what };
-                    self.scrub.note(&meta.file_name(), part);
+                    self.scrub.note((meta.id, &meta.file_name()), part);
                     pass.next_id = meta.id + 1;
                     return Ok(0);
                 }
@@ -190,7 +331,7 @@ impl Shared {
         let mut damage = Vec::new();
         let progress = open.step(&live.table, budget, &mut damage);
         for part in damage {
-            self.scrub.note(&meta.file_name(), part);
+            self.scrub.note((meta.id, &meta.file_name()), part);
         }
         if progress.is_at_end {
             pass.next_id = meta.id + 1;

@@ -1,4 +1,5 @@
-//! The damaged directory, read so that nothing in it ends a repair.
+//! Files of a damaged directory, read so that nothing in them ends a repair or a
+//! check.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const SECTOR_BYTES: u64 = 4096;
 ///
 /// # Errors
 /// `Io` if it cannot be opened at all.
-pub(super) fn open(fs: &dyn Fs, name: &str) -> Result<Arc<LenientFile>> {
+pub(crate) fn open(fs: &dyn Fs, name: &str) -> Result<Arc<LenientFile>> {
     let inner = fs.open(name)?;
     // What counts is on the medium, not in memory.
     inner.drop_cache()?;
@@ -23,14 +24,14 @@ pub(super) fn open(fs: &dyn Fs, name: &str) -> Result<Arc<LenientFile>> {
 
 /// A file in which parts that the device cannot read are zeros, which fail
 /// every checksum.
-pub(super) struct LenientFile {
+pub(crate) struct LenientFile {
     inner: Arc<dyn ReadFile>,
     unreadable: Mutex<Vec<Range<u64>>>,
 }
 
 impl LenientFile {
     /// The parts that could not be read so far, in the order they were met.
-    pub(super) fn unreadable(&self) -> Vec<Range<u64>> {
+    pub(crate) fn unreadable(&self) -> Vec<Range<u64>> {
         self.unreadable.lock().clone()
     }
 
@@ -91,7 +92,7 @@ impl ReadFile for LenientFile {
 
 /// A file header, as found or as it must have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FoundHeader {
+pub(crate) enum FoundHeader {
     Intact(FileHeader),
     /// One flipped bit was put right: the checksum then holds again. What the
     /// file holds is checked with it, so a wrong guess finds nothing.
@@ -100,7 +101,7 @@ pub(super) enum FoundHeader {
 }
 
 impl FoundHeader {
-    pub(super) fn header(self) -> Option<FileHeader> {
+    pub(crate) fn header(self) -> Option<FileHeader> {
         match self {
             FoundHeader::Intact(header) | FoundHeader::Mended(header) => Some(header),
             FoundHeader::Unreadable => None,
@@ -109,7 +110,7 @@ impl FoundHeader {
 }
 
 /// Reads the header of a file of `kind`.
-pub(super) fn read_header(file: &dyn ReadFile, kind: FileKind, name: &str) -> Result<FoundHeader> {
+pub(crate) fn read_header(file: &dyn ReadFile, kind: FileKind, name: &str) -> Result<FoundHeader> {
     let mut bytes = [0; FILE_HEADER_BYTES];
     if file.read_at(0, &mut bytes)? < bytes.len() {
         return Ok(FoundHeader::Unreadable);
@@ -128,7 +129,7 @@ pub(super) fn read_header(file: &dyn ReadFile, kind: FileKind, name: &str) -> Re
 }
 
 /// The database that most of the files belong to.
-pub(super) fn most_common(ids: &[DatabaseId]) -> Option<DatabaseId> {
+pub(crate) fn most_common(ids: &[DatabaseId]) -> Option<DatabaseId> {
     let count = |id: &DatabaseId| ids.iter().filter(|other| *other == id).count();
     ids.iter().copied().max_by_key(count)
 }

@@ -1,0 +1,123 @@
+//! The logs of a pass: the manifest in use and sealed segments.
+
+use std::sync::Arc;
+
+use kv_core::{FileHeader, FileKind, Result};
+use kv_sstable::DamagedPart;
+use kv_wal::LogScrub;
+
+use crate::lenient::{self, LenientFile};
+use crate::names;
+use crate::shared::Shared;
+
+/// A log to be scrubbed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Log {
+    Manifest,
+    Segment(u64),
+}
+
+/// A log as it is on disk at the moment.
+struct Found {
+    name: String,
+    header: FileHeader,
+    /// Length of its durable part; `None` for one that ends with its mark.
+    durable_bytes: Option<u64>,
+}
+
+/// A log that is being read.
+pub(super) struct OpenLog {
+    name: String,
+    file: Arc<LenientFile>,
+    scrub: LogScrub,
+}
+
+impl Shared {
+    /// The logs that are complete or durable now, in the order in which they
+    /// are to be taken from the end.
+    pub(super) fn logs_to_scrub(&self) -> Vec<Log> {
+        let segments = self.segments.sealed();
+        segments.into_iter().rev().map(Log::Segment).chain([Log::Manifest]).collect()
+    }
+
+    /// Opens a log; `None` if it is gone, as it may be at any time.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn open_log(&self, log: Log) -> Result<Option<OpenLog>> {
+        // A manifest is replaced by its successor at most once meanwhile: it
+        // takes thousands of edits to grow so long.
+        for _ in 0..2 {
+            let Some(found) = self.find_log(log) else { return Ok(None) };
+            match lenient::open(&*self.env.fs, &found.name) {
+                Ok(file) => return Ok(Some(OpenLog::new(found, file))),
+                Err(error) if error.is_out_of_descriptors() => return Err(error),
+                Err(error) => {
+                    let is_there = self.find_log(log).is_some_and(|now| now.name == found.name);
+                    if is_there {
+                        let what = format!("the file cannot be read: {error}");
+                        let bytes = found.durable_bytes.unwrap_or_default();
+                        self.scrub.note_log(&found.name, DamagedPart { offset: 0, bytes, what });
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_log(&self, log: Log) -> Option<Found> {
+        let manifest = self.manifest.lock();
+        match log {
+            Log::Manifest => Some(Found {
+                name: names::manifest(manifest.header().file_id),
+                header: manifest.header(),
+                durable_bytes: Some(manifest.durable_bytes()),
+            }),
+            Log::Segment(id) => {
+                let file_uid = *manifest.state().segment_uids.get(&id)?;
+                let database_id = manifest.database_id();
+                Some(Found {
+                    name: names::sealed_segment(id),
+                    header: FileHeader { kind: FileKind::Wal, database_id, file_id: id, file_uid },
+                    durable_bytes: manifest.state().segment_ends.get(&id).copied(),
+                })
+            }
+        }
+    }
+
+    /// Reads `budget` bytes of `log`; says how many, and whether it has ended.
+    pub(super) fn scrub_log(&self, log: &mut OpenLog, budget: u64) -> (u64, bool) {
+        let (from, mut damage) = (log.scrub.file_offset(), Vec::new());
+        let outcome = log.scrub.step(budget, &mut damage);
+        for gap in damage {
+            let (offset, bytes, what) = (gap.file_offset, gap.bytes, gap.what.into());
+            self.scrub.note_log(&log.name, DamagedPart { offset, bytes, what });
+        }
+        match outcome {
+            Ok(progress) if !progress.is_at_end => (progress.bytes, false),
+            Ok(progress) => {
+                for range in log.file.unreadable() {
+                    let (offset, bytes) = (range.start, range.end - range.start);
+                    let what = "the device cannot read this part".into();
+                    self.scrub.note_log(&log.name, DamagedPart { offset, bytes, what });
+                }
+                (progress.bytes, true)
+            }
+            Err(error) => {
+                let what = format!("the file cannot be read: {error}");
+                self.scrub.note_log(&log.name, DamagedPart { offset: from, bytes: 0, what });
+                (0, true)
+            }
+        }
+    }
+}
+
+impl OpenLog {
+    fn new(found: Found, file: Arc<LenientFile>) -> OpenLog {
+        let Found { name, header, durable_bytes } = found;
+        let source = Arc::clone(&file) as Arc<dyn kv_env::ReadFile>;
+        let scrub = LogScrub::new(source, &name, header, durable_bytes);
+        OpenLog { name, file, scrub }
+    }
+}
