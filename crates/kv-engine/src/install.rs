@@ -54,7 +54,7 @@ impl Shared {
         for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
             live.mark_obsolete();
         }
-        match manifest.rotate_if_long(&self.env) {
+        match manifest.rotate_if_long(&self.env, self.options.manifest_edit_bytes) {
             Err(error) => Err(self.poison(format!("cannot replace the manifest: {error}"))),
             Ok(()) => Ok(()),
         }
