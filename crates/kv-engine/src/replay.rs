@@ -67,7 +67,15 @@ pub(crate) fn find_segments(
                  left with kv repair",
                 header.file_id
             );
-            return Err(Error::corruption(name.clone(), FILE_UID_OFFSET, what));
+            let error = Error::corruption(name.clone(), FILE_UID_OFFSET, what);
+            if ![names::ACTIVE_SEGMENT, names::NEXT_SEGMENT].contains(&name.as_str()) {
+                return Err(error);
+            }
+            // A creation that was cut short may show what the disk held before:
+            // the header of a segment that was given up when its number was
+            // still free. None is missing then, and else this one is to blame.
+            damaged.get_or_insert(error);
+            found.leftover.push(name.clone());
         } else if let Some(other) = found.live.insert(header.file_id, name.clone()) {
             let what = format!("{other} has the same segment id {}", header.file_id);
             return Err(Error::corruption(name.clone(), 40, what));
