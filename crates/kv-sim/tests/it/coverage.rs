@@ -89,10 +89,11 @@ fn switches(log: &[String]) -> BTreeSet<String> {
         if line.starts_with("step ") {
             let opens = ["\"reopen\"", "{\"kill\"", "{\"cut\""];
             is_open = !opens.iter().any(|step| line.contains(step));
-        } else if let Some(op) = kind_of(line).filter(|_| is_open) {
-            if ["create MANIFEST", "remove MANIFEST"].contains(&op.as_str()) {
-                seen.insert(format!("{op}, while open"));
-            }
+        } else if is_open
+            && let Some(op) = kind_of(line)
+            && ["create MANIFEST", "remove MANIFEST"].contains(&op.as_str())
+        {
+            seen.insert(format!("{op}, while open"));
         }
     }
     seen
