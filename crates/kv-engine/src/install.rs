@@ -57,7 +57,7 @@ impl Shared {
             live.mark_obsolete();
         }
         self.alone_with_directory("cannot replace the manifest", || {
-            manifest.rotate_if_long(&self.env)
+            manifest.rotate_if_long(&self.env, self.options.manifest_edit_bytes)
         })
     }
 

@@ -17,10 +17,6 @@ use crate::live_table::LiveTable;
 use crate::names;
 use crate::scrub::ScrubPlace;
 
-/// A manifest over this size is replaced by a fresh snapshot: it bounds the
-/// edits that an open has to read.
-const MAX_MANIFEST_BYTES: u64 = 4 << 20;
-
 /// Zeros written ahead into a new manifest: within them a torn edit can be told
 /// from a damaged one. Enough for some hundred edits.
 pub(crate) const PREWRITTEN_BYTES: u64 = 64 << 10;
@@ -91,6 +87,8 @@ pub(crate) struct Manifest {
     id: u64,
     header: FileHeader,
     log: LogWriter,
+    /// Where the snapshot ends and the edits begin, in bytes of the file.
+    snapshot_end: u64,
     state: ManifestState,
     version: Arc<Version<LiveTable>>,
 }
@@ -128,7 +126,7 @@ impl Manifest {
         let name = names::manifest(id);
         let created = LogWriter::create(&*env.fs, &name, header, PREWRITTEN_BYTES);
         let begun = created.and_then(|log| {
-            let mut manifest = Manifest { id, header, log, state, version };
+            let mut manifest = Manifest { id, header, log, snapshot_end: 0, state, version };
             manifest.make_room(&manifest.snapshot())?;
             Ok(manifest)
         });
@@ -138,6 +136,7 @@ impl Manifest {
 
     fn complete(&mut self, env: &Env) -> Result<()> {
         self.append(&self.snapshot())?;
+        self.snapshot_end = self.log.file_bytes();
         env.fs.sync_dir()
     }
 
@@ -185,13 +184,15 @@ impl Manifest {
         Ok(())
     }
 
-    /// Replaces the file by a snapshot once it has grown too long. On a full
-    /// disk, or without a file descriptor or memory, that has to wait.
+    /// Replaces the file by a snapshot once more than `edit_bytes` stand behind
+    /// the one that it began with: were that counted too, a large tree would
+    /// write all of it again at each edit. On a full disk, or without a file
+    /// descriptor or memory, a replacement has to wait.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
-    pub(crate) fn rotate_if_long(&mut self, env: &Env) -> Result<()> {
-        if self.log.file_bytes() < MAX_MANIFEST_BYTES {
+    pub(crate) fn rotate_if_long(&mut self, env: &Env, edit_bytes: u64) -> Result<()> {
+        if self.log.file_bytes() - self.snapshot_end <= edit_bytes {
             return Ok(());
         }
         let old = names::manifest(self.id);

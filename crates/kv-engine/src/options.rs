@@ -87,6 +87,11 @@ pub struct Options {
     /// deletes and the next open succeed on a full disk. `None`, the default, is
     /// what these need: a log segment and a manifest. 0 holds nothing back.
     pub reserve_bytes: Option<u64>,
+    /// Edits of the tree that a manifest may hold behind the snapshot that it
+    /// begins with, in bytes, before a fresh one takes its place. Default 4 MiB:
+    /// it bounds what an open has to read, and tests that are to see the
+    /// replacement choose less.
+    pub manifest_edit_bytes: u64,
     /// How fast tables and sealed logs are read from the disk and checked while
     /// nobody asks for them, in bytes per second; 0 is never. Damage is listed by
     /// [`scrub_findings`](crate::Engine::scrub_findings). Default 4 MiB: a
@@ -118,6 +123,7 @@ impl Default for Options {
             table: TableOptions::default(),
             background: Background::Threads,
             reserve_bytes: None,
+            manifest_edit_bytes: 4 << 20,
             scrub_bytes_per_second: 4 << 20,
             scrub_interval_secs: 7 * 24 * 60 * 60,
             retention: None,

@@ -35,9 +35,12 @@ pub(crate) struct SegmentSurvey {
     pub(crate) found: FoundSegments,
     /// Files that must not be there as they are.
     pub(crate) defects: Vec<(String, Error)>,
-    /// Files without an intact header. Either their creation was cut short or
-    /// a segment is damaged: the latter if one is missing.
-    pub(crate) damaged_headers: Vec<(String, Error)>,
+    /// Files without an intact header, and those of the names under which segments
+    /// are made whose header is none that the manifest knows. Either a creation was
+    /// cut short, which may show what the disk held before, a segment given up when
+    /// its number was still free say, or a segment is damaged or exchanged: the
+    /// latter if one is missing.
+    pub(crate) unfinished: Vec<(String, Error)>,
     /// Segments that the manifest asks for and that no file shows to be.
     pub(crate) missing: BTreeSet<u64>,
 }
@@ -55,11 +58,11 @@ pub(crate) fn find_segments(
         return Err(error);
     }
     if survey.missing.is_empty() {
-        let unfinished = survey.damaged_headers.into_iter().map(|(name, _)| name);
+        let unfinished = survey.unfinished.into_iter().map(|(name, _)| name);
         survey.found.leftover.extend(unfinished);
         return Ok(survey.found);
     }
-    let damaged = survey.damaged_headers.into_iter().next();
+    let damaged = survey.unfinished.into_iter().next();
     Err(damaged.map_or_else(|| missing(&survey.missing), |(_, error)| error))
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn survey_segments(
         let header = match read_header(fs, name, FileKind::Wal) {
             Ok(header) => header,
             Err(error @ Error::Corruption { .. }) => {
-                survey.damaged_headers.push((name.clone(), error));
+                survey.unfinished.push((name.clone(), error));
                 continue;
             }
             Err(error) => {
@@ -102,6 +105,11 @@ pub(crate) fn survey_segments(
                 Err(error) => survey.defects.push((name.clone(), error)),
             }
         } else if state.segment_uids.get(&id) != Some(&header.file_uid) {
+            if [names::ACTIVE_SEGMENT, names::NEXT_SEGMENT].contains(&name.as_str()) {
+                let error = Error::corruption(name.clone(), FILE_UID_OFFSET, of_another_copy(id));
+                survey.unfinished.push((name.clone(), error));
+                continue;
+            }
             defect(FILE_UID_OFFSET, of_another_copy(id));
             refused.insert(id);
         } else if let Some(other) = survey.found.live.get(&id) {

@@ -6,6 +6,11 @@ use rustix::io::Errno;
 
 /// The calls of the ports, as faults and counters name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Operation {
     /// `Fs::create`.
     Create,
@@ -76,6 +81,11 @@ impl Operation {
 
 /// What the failing call reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Failure {
     /// The device failed (`EIO`).
     Device,
@@ -103,7 +113,9 @@ pub enum Failure {
     /// The call panics instead of returning, for tests of what a panic in
     /// background work leaves behind. The file system itself stays usable: no
     /// lock of it is held any more when the caller unwinds. On a simulated
-    /// disk the op has failed before.
+    /// disk the op has failed before. A call that is made while a panic
+    /// unwinds fails like [`Device`](Failure::Device): a second panic would
+    /// end the process.
     Panic,
 }
 
@@ -116,6 +128,7 @@ impl Failure {
     pub(crate) fn error(self, operation: Operation, path: String) -> Error {
         let errno = match self {
             Failure::Device => Errno::IO,
+            Failure::Panic if std::thread::panicking() => Errno::IO,
             Failure::NoSpace => Errno::NOSPC,
             Failure::TooManyOpenFiles => Errno::MFILE,
             Failure::OutOfMemory => Errno::NOMEM,
@@ -217,6 +230,7 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     faults: Vec<Fault>,
+    calls: u64,
 }
 
 impl FaultPlan {
@@ -228,6 +242,11 @@ impl FaultPlan {
         self.faults.clear();
     }
 
+    /// Calls that could have been made to fail so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls
+    }
+
     /// How the call shall fail, if it shall. `op` is its number in an op log,
     /// where it has one.
     pub(crate) fn failure(
@@ -236,6 +255,7 @@ impl FaultPlan {
         operation: Operation,
         name: &str,
     ) -> Option<Failure> {
+        self.calls += 1;
         let mut failure = None;
         for fault in &mut self.faults {
             if failure.is_none() && fault.matches(op, operation, name) && fault.countdown.fires() {

@@ -8,13 +8,14 @@ use kv_engine::Engine;
 use kv_env::SimDisk;
 
 use crate::model::{History, Loss};
+use crate::opening::check_report;
 use crate::random::{Random, mix};
 use crate::reading;
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
 use crate::step::{Batch, Change, Cut, Step};
 use crate::tally::Tally;
-use crate::world::{Verdict, World, check_report};
+use crate::world::{Verdict, World};
 
 /// How much is tried. All shares are drawn from a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,9 @@ impl Figures {
     }
 }
 
-/// Runs `script`, then crashes it at every op of its last disk.
+/// Runs `script`, then crashes it at every op of its last disk. A history with
+/// a device that stores something else than it was told is run and not cut: its
+/// images are damaged, and what they must hold is told by the run alone.
 ///
 /// # Errors
 /// The first image that breaks a promise, as a script that leads to it.
@@ -86,6 +89,9 @@ pub fn cut_everywhere(script: &Script, effort: &Effort) -> Result<Figures, Box<F
         random: Random::new(mix(effort.seed, script.settings.seed)),
         figures: Figures { scripts: 1, tally: run.tally, ..Figures::default() },
     };
+    if world.leeway.is_damaged {
+        return Ok(cutter.figures);
+    }
     let last = world.ends.last().copied().unwrap_or_else(|| world.disk.op_count());
     let life = Life {
         disk: &world.disk,
@@ -130,7 +136,7 @@ impl Cutter<'_> {
         for op in life.ops.clone() {
             self.figures.ops += u64::from(life.crashes.is_empty());
             for (choice, image) in life.disk.images(op) {
-                let crash = Step::Cut(Cut { ops_back: life.ops.end() - op, keeps: choice.into() });
+                let crash = Step::Cut(Cut { ops_back: life.ops.end() - op, keeps: choice });
                 self.count(life);
                 let fingerprint = image.fingerprint();
                 if let Some(&found) = known.get(&fingerprint) {
@@ -215,7 +221,7 @@ impl Cutter<'_> {
         let index = history.explain(&found, op, loss)?;
         reading::check_everything(&engine, &found, &self.world.keys)
             .map_err(|failure| failure.to_string())?;
-        check_report(engine.recovery_report(), false)?;
+        check_report(engine.recovery_report(), false, false)?;
         self.figures.tally.add_report(engine.recovery_report());
         match image.violations().first() {
             Some(violation) => Err(violation.clone()),

@@ -8,7 +8,7 @@
 //! let script: kv_sim::Script = r#"
 //! {"memtable":{"entries":3}}
 //! {"write":{"durability":"sync","changes":[{"put":[1,100]},{"delete":2}]}}
-//! {"cut":{"keeps":"nothing"}}
+//! {"cut":{"keeps":"none"}}
 //! {"get":1}
 //! "#.parse()?;
 //! let run = kv_sim::run(&script)?;
@@ -29,10 +29,13 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod failing;
 mod generate;
 mod hunt;
 mod keys;
 mod model;
+mod opening;
+mod panics;
 mod parallel;
 mod random;
 mod reading;
@@ -43,18 +46,21 @@ mod settings;
 mod shrink;
 mod step;
 mod tally;
+mod trouble;
 mod workloads;
 mod world;
 mod writing;
 
 pub use crash::{Effort, Figures, cut_all, cut_everywhere};
+pub use failing::{FailFigures, fail_all, fail_everywhere};
 pub use generate::script_of;
 pub use hunt::{Budget, SeedOutcome, hunt, hunt_scripts, negative_control, run_seeds};
-pub use rot::{RotFigures, rot};
+pub use rot::{RotFigures, rot, rot_all};
 pub use run::{Failure, Run, run, run_with_log};
 pub use script::Script;
 pub use settings::{MemtableSize, Settings};
 pub use shrink::{shrink, shrink_with};
-pub use step::{Batch, Call, Change, Cut, Direction, FailureKind, FaultRule, Keeps, Step};
+pub use step::{Batch, Change, Cut, Direction, Step};
 pub use tally::Tally;
+pub use trouble::{DeviceEffect, DeviceRule, FailingCall, FaultRule};
 pub use workloads::workloads;

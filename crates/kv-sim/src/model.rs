@@ -146,11 +146,19 @@ impl History {
         self.doubtful.iter().any(|&(from, to)| from <= op && to.is_none_or(|to| op < to))
     }
 
-    /// Which entry's state was found after a crash behind `op` ops.
-    ///
-    /// # Errors
-    /// A sentence, if it may not be found there.
-    pub(crate) fn explain(&self, found: &State, op: u64, loss: Loss) -> Result<usize, String> {
+    /// The entries whose state may be found after a crash behind `op` ops, the
+    /// newest first.
+    fn possible(&self, op: u64, loss: Loss) -> impl Iterator<Item = usize> {
+        let floor = self.floor(op, loss);
+        let is_possible = move |entry: &Entry| {
+            entry.begun < op && entry.refused.is_none_or(|refused| op < refused)
+        };
+        let later = (floor + 1..self.entries.len()).rev();
+        later.filter(move |&index| is_possible(&self.entries[index])).chain([floor])
+    }
+
+    /// The last entry that a crash behind `op` ops must have left.
+    fn floor(&self, op: u64, loss: Loss) -> usize {
         let loss = if self.is_doubtful(op) { Loss::Unsynced } else { loss };
         let promised = |entry: &Entry| match loss {
             Loss::Unsynced => entry.durable,
@@ -158,15 +166,31 @@ impl History {
         };
         let by_then = |moment: Option<u64>| moment.is_some_and(|moment| moment <= op);
         let floor = self.entries.iter().rposition(|entry| by_then(promised(entry)));
-        let floor = floor.expect("the start is durable");
-        let is_possible =
-            |entry: &Entry| entry.begun < op && entry.refused.is_none_or(|refused| op < refused);
-        let mut candidates = (floor..self.entries.len()).rev();
-        let matching = candidates.find(|&index| {
-            let entry = &self.entries[index];
-            (index == floor || is_possible(entry)) && *entry.state == *found
-        });
-        matching.ok_or_else(|| self.describe_wrong(found, floor, op))
+        floor.expect("the start is durable")
+    }
+
+    /// Which entry's state was found after a crash behind `op` ops.
+    ///
+    /// # Errors
+    /// A sentence, if it may not be found there.
+    pub(crate) fn explain(&self, found: &State, op: u64, loss: Loss) -> Result<usize, String> {
+        let matching = self.possible(op, loss).find(|&index| *self.entries[index].state == *found);
+        matching.ok_or_else(|| self.describe_wrong(found, self.floor(op, loss), op))
+    }
+
+    /// The states that may be found after a crash behind `op` ops.
+    pub(crate) fn possible_states(&self, op: u64, loss: Loss) -> Vec<&State> {
+        self.possible(op, loss).map(|index| &*self.entries[index].state).collect()
+    }
+
+    /// Every state that the database has ever held.
+    pub(crate) fn all_states(&self) -> Vec<&State> {
+        self.entries.iter().map(|entry| &*entry.state).collect()
+    }
+
+    /// The last entry whose state is `found`.
+    pub(crate) fn last_with(&self, found: &State) -> Option<usize> {
+        self.entries.iter().rposition(|entry| *entry.state == *found)
     }
 
     fn describe_wrong(&self, found: &State, floor: usize, op: u64) -> String {
@@ -245,7 +269,7 @@ impl History {
 
     /// True if the database ever held `found`.
     pub(crate) fn is_a_state(&self, found: &State) -> bool {
-        self.entries.iter().any(|entry| *entry.state == *found)
+        self.last_with(found).is_some()
     }
 
     /// The state of entry `index`.

@@ -11,10 +11,8 @@ use crate::random::{Random, mix};
 use crate::reading::{self, ReadFailure};
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
+use crate::trouble::SECTOR_BYTES;
 use crate::world::{Verdict, World};
-
-/// The unit in which devices lose and misplace data.
-const SECTOR_BYTES: u64 = 512;
 
 /// What damaged images came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,6 +75,9 @@ enum Damage {
 pub fn rot(script: &Script, seed: u64, images: u64) -> Result<RotFigures, Box<Failure>> {
     let (world, _) = run_to_the_end(script, false)?;
     let mut figures = RotFigures::default();
+    if world.leeway.is_damaged {
+        return Ok(figures);
+    }
     for was_closed in [false, true] {
         let prepared = guarded(|| Base::new(&world, was_closed));
         let base = prepared.map_err(|what| failure(script, what))?;
@@ -92,6 +93,24 @@ pub fn rot(script: &Script, seed: u64, images: u64) -> Result<RotFigures, Box<Fa
         }
     }
     Ok(figures)
+}
+
+/// As [`rot`], for histories with a seed each, on as many threads as asked for.
+///
+/// # Errors
+/// The failure of the first of them, in their order, that has one.
+pub fn rot_all(
+    histories: &[(u64, Script)],
+    images: u64,
+    threads: usize,
+) -> Result<RotFigures, Box<Failure>> {
+    let outcomes =
+        crate::parallel::map(histories, threads, |(seed, script)| rot(script, *seed, images));
+    let mut sum = RotFigures::default();
+    for outcome in outcomes {
+        sum.add(&outcome?);
+    }
+    Ok(sum)
 }
 
 fn failure(script: &Script, what: String) -> Box<Failure> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::panics;
 use crate::script::{Script, line_of};
 use crate::tally::Tally;
 use crate::world::{Verdict, World};
@@ -15,6 +16,8 @@ const SHOWN_OPS: usize = 60;
 pub struct Run {
     /// Ops of all its disks.
     pub ops: u64,
+    /// Calls of all its disks that could have been made to fail.
+    pub calls: u64,
     /// Which paths of the engine it has taken.
     pub tally: Tally,
     /// Each step and each op of the disk, in order, if they were asked for.
@@ -91,20 +94,15 @@ pub(crate) fn run_to_the_end(
     log.begin(&world, || "end".into());
     let live = world.stop();
     let past: u64 = world.past.iter().map(kv_env::SimDisk::op_count).sum();
-    let run = Run { ops: past + live.end, tally: world.tally, log: log.lines };
+    let run =
+        Run { ops: past + live.end, calls: world.calls(), tally: world.tally, log: log.lines };
     Ok((world, run))
 }
 
 /// A panic is an outcome like any other.
 pub(crate) fn guarded<T>(action: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
-    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
-        let what = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("with no message");
-        Err(format!("the engine panicked: {what}"))
-    })
+    catch_unwind(AssertUnwindSafe(action))
+        .unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panics::message(&*panic))))
 }
 
 fn last_ops(world: &World) -> Vec<String> {

@@ -4,7 +4,7 @@
 //! # Why it is here.
 //! {"memtable":{"entries":3}}
 //! {"write":{"durability":"sync","changes":[{"put":[1,100]}]}}
-//! {"cut":{"keeps":"nothing"}}
+//! {"cut":{"keeps":"none"}}
 //! ```
 
 use std::fmt;
@@ -85,7 +85,9 @@ mod tests {
     use kv_engine::Durability;
 
     use super::*;
-    use crate::step::{Batch, Change, Cut, Keeps};
+    use kv_env::CrashChoice;
+
+    use crate::step::{Batch, Change, Cut};
 
     #[test]
     fn a_script_reads_back_what_it_wrote() {
@@ -100,7 +102,7 @@ mod tests {
             steps: vec![
                 Step::Write(batch),
                 Step::Settle,
-                Step::Cut(Cut { ops_back: 2, keeps: Keeps::Only(3) }),
+                Step::Cut(Cut { ops_back: 2, keeps: CrashChoice::Only(3) }),
             ],
         };
         let text = script.to_string();

@@ -5,6 +5,7 @@ use kv_env::{DirectoryModel, SimDisk, SimOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
+use crate::trouble::FailingCall;
 
 /// A simulated machine that does more ops than this in one life does not end.
 pub(crate) const MAX_OPS: u64 = 200_000;
@@ -24,6 +25,11 @@ pub struct Settings {
     pub stale_bytes: bool,
     /// After a failed sync reads see what the disk holds.
     pub failed_sync_reverts: bool,
+    /// Appends take two calls, the first of which comes back short.
+    pub short_writes: bool,
+    /// This call fails, and no other but for what the steps ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_call: Option<FailingCall>,
     /// Syncs do nothing and report success: the negative control.
     pub lying_sync: bool,
     /// Tables are read through maps.
@@ -42,6 +48,8 @@ pub struct Settings {
     pub filter_bits: u8,
     /// Memory for decompressed blocks, in bytes.
     pub cache_bytes: u64,
+    /// Edits of a manifest after which a fresh one takes its place, in bytes.
+    pub manifest_edit_bytes: u64,
 }
 
 /// When to freeze the memory table.
@@ -61,6 +69,8 @@ impl Default for Settings {
             ordered_directory: false,
             stale_bytes: false,
             failed_sync_reverts: false,
+            short_writes: false,
+            failing_call: None,
             lying_sync: false,
             mapped: true,
             lz4: false,
@@ -70,6 +80,7 @@ impl Default for Settings {
             block_bytes: 4096,
             filter_bits: 10,
             cache_bytes: 1 << 16,
+            manifest_edit_bytes: 4 << 20,
         }
     }
 }
@@ -82,6 +93,8 @@ impl Settings {
             ordered_directory: random.one_in(3),
             stale_bytes: random.one_in(3),
             failed_sync_reverts: random.one_in(2),
+            short_writes: random.one_in(4),
+            failing_call: None,
             lying_sync: false,
             mapped: random.one_in(2),
             lz4: random.one_in(2),
@@ -94,6 +107,7 @@ impl Settings {
             block_bytes: random.pick(&[64, 512, 4096]),
             filter_bits: random.pick(&[0, 10]),
             cache_bytes: random.pick(&[0, 1 << 16]),
+            manifest_edit_bytes: random.pick(&[0, 300, 1000, 4 << 20]),
         }
     }
 
@@ -105,6 +119,7 @@ impl Settings {
             directory_model,
             stale_bytes: self.stale_bytes,
             failed_sync_reverts: self.failed_sync_reverts,
+            short_writes: self.short_writes,
         };
         self.ready(SimDisk::with_options(self.seed, options))
     }
@@ -127,6 +142,7 @@ impl Settings {
             wal_batch_size: self.group_batches,
             compaction_sstable_threshold: self.level0_trigger,
             block_cache_bytes: self.cache_bytes,
+            manifest_edit_bytes: self.manifest_edit_bytes,
             read_mode: if self.mapped { ReadMode::Map } else { ReadMode::Pread },
             table: TableOptions {
                 block_bytes: self.block_bytes,

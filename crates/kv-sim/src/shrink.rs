@@ -1,10 +1,14 @@
 //! Making a failing history small: whatever can be left out or made simpler
 //! without the failure going away, is.
 
+use kv_engine::Durability;
+use kv_env::CrashChoice;
+
 use crate::run::{Failure, run};
 use crate::script::Script;
 use crate::settings::Settings;
-use crate::step::{Batch, Change, Cut, Keeps, Step};
+use crate::step::{Batch, Change, Cut, Step};
+use crate::trouble::{DeviceRule, FailingCall, FaultRule};
 
 /// Runs after which the result is good enough.
 const MAX_RUNS: usize = 3_000;
@@ -88,6 +92,7 @@ fn simpler_settings(script: &Script) -> Vec<Script> {
         Settings { ordered_directory: usual.ordered_directory, ..now.clone() },
         Settings { stale_bytes: usual.stale_bytes, ..now.clone() },
         Settings { failed_sync_reverts: usual.failed_sync_reverts, ..now.clone() },
+        Settings { short_writes: usual.short_writes, ..now.clone() },
         Settings { mapped: usual.mapped, ..now.clone() },
         Settings { lz4: usual.lz4, ..now.clone() },
         Settings { memtable: usual.memtable, ..now.clone() },
@@ -96,8 +101,17 @@ fn simpler_settings(script: &Script) -> Vec<Script> {
         Settings { block_bytes: usual.block_bytes, ..now.clone() },
         Settings { filter_bits: usual.filter_bits, ..now.clone() },
         Settings { cache_bytes: usual.cache_bytes, ..now.clone() },
+        Settings { manifest_edit_bytes: usual.manifest_edit_bytes, ..now.clone() },
+        Settings { failing_call: None, ..now.clone() },
     ];
-    let changed = candidates.into_iter().filter(|settings| settings != now);
+    // With fewer steps the same call has a smaller number.
+    let earlier = now.failing_call.into_iter().flat_map(|call| {
+        smaller(call.number, 0).into_iter().map(move |number| {
+            let failing_call = Some(FailingCall { number, ..call });
+            Settings { failing_call, ..now.clone() }
+        })
+    });
+    let changed = candidates.into_iter().chain(earlier).filter(|settings| settings != now);
     changed.map(|settings| Script { settings, ..script.clone() }).collect()
 }
 
@@ -132,8 +146,15 @@ fn simpler(step: &Step) -> Vec<Step> {
         Step::Cut(cut) => simpler_cuts(cut),
         Step::Fault(rule) => {
             let after = smaller(rule.after, 0);
-            let step = |after| Step::Fault(crate::step::FaultRule { after, ..rule.clone() });
+            let step = |after| Step::Fault(FaultRule { after, ..rule.clone() });
             after.into_iter().map(step).collect()
+        }
+        Step::Device(rule) => {
+            let later = |after| DeviceRule { after, ..rule.clone() };
+            let narrower = |sectors| DeviceRule { sectors, ..rule.clone() };
+            let rules = smaller(rule.after, 0).into_iter().map(later);
+            let rules = rules.chain(smaller(rule.sectors, 1).into_iter().map(narrower));
+            rules.map(Step::Device).collect()
         }
         Step::Capacity(bytes) => smaller(*bytes, 0).into_iter().map(Step::Capacity).collect(),
         _ => Vec::new(),
@@ -172,6 +193,9 @@ fn simpler_batches(batch: &Batch) -> Vec<Batch> {
             }
         }
     }
+    if batch.durability != Durability::Sync {
+        candidates.push(Batch { durability: Durability::Sync, ..batch.clone() });
+    }
     if batch.bare {
         candidates.push(Batch { bare: false, ..batch.clone() });
     }
@@ -180,11 +204,11 @@ fn simpler_batches(batch: &Batch) -> Vec<Batch> {
 
 fn simpler_cuts(cut: &Cut) -> Vec<Step> {
     let mut candidates = Vec::new();
-    if !matches!(cut.keeps, Keeps::Nothing | Keeps::All) {
-        let corners = [Keeps::Nothing, Keeps::All].into_iter();
-        let few = (0..8).flat_map(|at| [Keeps::Only(at), Keeps::AllBut(at)]);
-        let is_corner = matches!(cut.keeps, Keeps::Only(_) | Keeps::AllBut(_));
-        let choices: Vec<Keeps> =
+    if !matches!(cut.keeps, CrashChoice::None | CrashChoice::All) {
+        let corners = [CrashChoice::None, CrashChoice::All].into_iter();
+        let few = (0..8).flat_map(|at| [CrashChoice::Only(at), CrashChoice::AllBut(at)]);
+        let is_corner = matches!(cut.keeps, CrashChoice::Only(_) | CrashChoice::AllBut(_));
+        let choices: Vec<CrashChoice> =
             if is_corner { corners.collect() } else { corners.chain(few).collect() };
         candidates.extend(choices.into_iter().map(|keeps| Step::Cut(Cut { keeps, ..*cut })));
     }

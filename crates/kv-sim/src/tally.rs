@@ -27,6 +27,17 @@ pub struct Tally {
     pub clean_opens: u64,
     /// Opens that removed leftovers.
     pub opens_with_leftovers: u64,
+    /// Errors of the engine that were in order, because something was made to
+    /// go wrong.
+    pub errors: u64,
+    /// Those among them that blame what is stored.
+    pub damage_reports: u64,
+    /// Calls of the engine that a fault made panic.
+    pub panics: u64,
+    /// Processes that died of a map that cannot be read.
+    pub deaths: u64,
+    /// Histories that damage has ended: what could be read was right.
+    pub ended_by_damage: u64,
 }
 
 impl Tally {
@@ -65,5 +76,10 @@ impl Tally {
         self.torn_tails += other.torn_tails;
         self.clean_opens += other.clean_opens;
         self.opens_with_leftovers += other.opens_with_leftovers;
+        self.errors += other.errors;
+        self.damage_reports += other.damage_reports;
+        self.panics += other.panics;
+        self.deaths += other.deaths;
+        self.ended_by_damage += other.ended_by_damage;
     }
 }

@@ -6,11 +6,13 @@
 //! kind of file, and the verbs that the engine counts.
 
 use kv_engine::Durability;
+use kv_env::{CrashChoice, Failure, Operation};
 
 use crate::random::Random;
 use crate::script::Script;
 use crate::settings::{MemtableSize, Settings};
-use crate::step::{Batch, Call, Change, Cut, Direction, FailureKind, FaultRule, Keeps, Step};
+use crate::step::{Batch, Change, Cut, Direction, Step};
+use crate::trouble::FaultRule;
 
 /// A part of a workload. Each begins where the last one ended, whatever it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +97,19 @@ fn rounds() -> [Settings; 6] {
     [
         base.clone(),
         Settings { ordered_directory: true, mapped: false, lz4: true, ..base.clone() },
-        Settings { stale_bytes: true, level0_trigger: 3, block_bytes: 256, ..base.clone() },
+        Settings {
+            stale_bytes: true,
+            level0_trigger: 3,
+            block_bytes: 256,
+            manifest_edit_bytes: 0,
+            ..base.clone()
+        },
         Settings {
             failed_sync_reverts: true,
+            short_writes: true,
             mapped: false,
             memtable: MemtableSize::Entries(2),
+            manifest_edit_bytes: 400,
             ..base.clone()
         },
         Settings {
@@ -172,15 +182,15 @@ impl Builder {
             Hold => self.steps.extend([Step::Snapshot, Step::Iterate(2)]),
             Tear => {
                 self.write(Durability::Os, 2, 1500);
-                let keeps = Keeps::Seeded(self.random.next());
+                let keeps = CrashChoice::Seeded(self.random.next());
                 self.steps.push(Step::Cut(Cut { ops_back: 0, keeps }));
             }
             Kill => {
                 self.write(Durability::Sync, 1, 700);
                 self.steps.push(Step::Kill(1));
             }
-            FailedSync => self.failing(FailureKind::Device, Call::Sync, "wal*"),
-            FullDisk => self.failing(FailureKind::NoSpace, Call::Append, "*.db"),
+            FailedSync => self.failing(Failure::Device, Operation::Sync, "wal*"),
+            FullDisk => self.failing(Failure::NoSpace, Operation::Append, "*.db"),
             Flush => self.steps.push(Step::Flush),
             Settle => self.steps.push(Step::Settle),
             Compact => self.steps.push(Step::Compact),
@@ -236,7 +246,7 @@ impl Builder {
     }
 
     /// A call fails, whatever comes of it, and the database is opened again.
-    fn failing(&mut self, failure: FailureKind, of: Call, on: &str) {
+    fn failing(&mut self, failure: Failure, of: Operation, on: &str) {
         let rule =
             FaultRule { failure, of: Some(of), on: Some(on.into()), after: 0, times: Some(1) };
         self.steps.push(Step::Fault(rule));

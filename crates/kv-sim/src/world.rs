@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kv_engine::{Engine, Error, KeyRange, RecoveryReport, Scan, Snapshot};
-use kv_env::SimDisk;
+use kv_engine::{Engine, Error, KeyRange, Scan, Snapshot};
+use kv_env::{Fault, SimDisk};
 
 use crate::keys;
 use crate::model::{History, Loss, State};
+use crate::panics;
 use crate::reading::{self, ReadFailure};
-use crate::settings::Settings;
-use crate::step::{Cut, Direction, FaultRule, Step};
+use crate::settings::{MAX_OPS, Settings};
+use crate::step::{Direction, Step};
 use crate::tally::Tally;
+use crate::trouble::{DeviceRule, FaultRule};
 
 /// Steps of background work after which it counts as endless.
 const MAX_BACKGROUND_STEPS: u32 = 5_000;
@@ -47,23 +49,38 @@ pub(crate) struct World {
     pub(crate) past: Vec<SimDisk>,
     pub(crate) engine: Option<Engine>,
     held: Vec<Held>,
-    /// Faults wait on the disk.
-    has_faults: bool,
+    pub(crate) leeway: Leeway,
+    /// Damage has left nothing that a history could go on with.
+    pub(crate) is_over: bool,
+    /// Calls of the disks that were left behind.
+    past_calls: u64,
+}
+
+/// What the engine is to be forgiven, because of what the steps did to it.
+#[derive(Debug, Default)]
+pub(crate) struct Leeway {
+    /// Faults wait on the disk that a step has put there.
+    pub(crate) has_faults: bool,
     /// Calls of the disk may fail, or have failed since the last open.
     pub(crate) may_fail: bool,
     /// The engine has said that it writes no more.
     pub(crate) is_poisoned: bool,
     /// The faults that wait may fail a sync.
-    syncs_may_fail: bool,
+    pub(crate) syncs_may_fail: bool,
+    /// Reads may see what is not there, or have since the last open.
+    pub(crate) misreads: bool,
+    /// The device may have stored something else than it was told, for good.
+    pub(crate) is_damaged: bool,
+    /// So it may with the log.
+    pub(crate) is_log_damaged: bool,
 }
 
 impl World {
     /// An empty database. The error is what the first open did wrong.
     pub(crate) fn new(settings: &Settings) -> Verdict<World> {
-        let disk = settings.disk();
         let mut world = World {
             settings: settings.clone(),
-            disk,
+            disk: settings.disk(),
             history: History::new(),
             keys: BTreeSet::new(),
             first_op: 0,
@@ -72,20 +89,26 @@ impl World {
             past: Vec::new(),
             engine: None,
             held: Vec::new(),
-            has_faults: false,
-            may_fail: false,
-            is_poisoned: false,
-            syncs_may_fail: false,
+            leeway: Leeway::default(),
+            is_over: false,
+            past_calls: 0,
         };
+        world.leeway.may_fail = world.is_armed();
+        world.leeway.syncs_may_fail = world.is_armed();
+        world.arm();
         world.open(0, Loss::Unsynced, false)?;
         Ok(world)
     }
 
     /// Runs one step and checks what it promises.
     pub(crate) fn run(&mut self, step: &Step) -> Verdict {
+        if self.is_over {
+            self.ends.push(self.disk.op_count());
+            return Ok(());
+        }
         self.do_step(step)?;
         if self.disk.is_stopped() {
-            return Err("the engine does not come to an end: too many ops of the disk".into());
+            self.die()?;
         }
         if let Some(violation) = self.disk.violations().first() {
             return Err(violation.clone());
@@ -115,20 +138,21 @@ impl World {
             Step::Settle => self.settle(),
             Step::Flush => self.flush(),
             Step::Compact => {
-                let outcome = self.engine().compact();
+                let outcome = self.attempt(Engine::compact);
                 self.note_durable(outcome, "compact")?;
                 self.read(|engine, _| Ok(engine.verify()?))
             }
             Step::CompactRange(from, to) => {
                 let (from, to) = (keys::key(*from.min(to)), keys::key(*from.max(to)));
                 let range = KeyRange::from_bounds(&from[..]..&to[..]);
-                let outcome = self.engine().compact_range(range);
+                let outcome = self.attempt(|engine| engine.compact_range(range));
                 self.note_durable(outcome, "compact_range")
             }
             Step::Reopen => self.reopen(),
             Step::Kill(ops_back) => self.kill(*ops_back),
             Step::Cut(cut) => self.cut(cut),
             Step::Fault(rule) => self.fault(rule),
+            Step::Device(rule) => self.device(rule),
             Step::ClearFaults => self.clear_faults(),
             Step::Capacity(bytes) => self.limit(*bytes),
         }
@@ -142,9 +166,39 @@ impl World {
         Arc::clone(self.history.visible())
     }
 
+    /// Makes a call of the engine that may panic because a fault says so.
+    pub(crate) fn attempt<T>(
+        &self,
+        call: impl FnOnce(&Engine) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let engine = self.engine();
+        panics::caught(|| call(engine), || engine.stats().poisoned)
+    }
+
+    /// As [`attempt`](World::attempt), for reads that are compared.
+    pub(crate) fn attempt_read<T>(
+        &self,
+        read: impl FnOnce(&Engine) -> Result<T, ReadFailure>,
+    ) -> Result<T, ReadFailure> {
+        let mut wrong = None;
+        let answer = self.attempt(|engine| match read(engine) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ReadFailure::Error(error)) => Err(error),
+            Err(ReadFailure::Wrong(what)) => {
+                wrong = Some(what);
+                Ok(None)
+            }
+        })?;
+        answer.ok_or_else(|| ReadFailure::Wrong(wrong.unwrap_or_default()))
+    }
+
     /// Reads and compares; an error is no failure while calls may fail.
-    fn read(&mut self, check: impl FnOnce(&Engine, &State) -> Result<(), ReadFailure>) -> Verdict {
-        match check(self.engine(), &self.visible()) {
+    pub(crate) fn read(
+        &mut self,
+        check: impl FnOnce(&Engine, &State) -> Result<(), ReadFailure>,
+    ) -> Verdict {
+        let state = self.visible();
+        match self.attempt_read(|engine| check(engine, &state)) {
             Err(ReadFailure::Error(error)) => {
                 self.forgive("a read", Err::<(), _>(error)).map(|_| ())
             }
@@ -159,21 +213,30 @@ impl World {
         what: &str,
         answer: Result<T, Error>,
     ) -> Verdict<Option<T>> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error @ Error::Corruption { .. }) => Err(format!("{what}: {error}")),
-            Err(error) if self.may_fail => {
-                self.is_poisoned |= matches!(error, Error::Poisoned { .. });
-                Ok(None)
-            }
-            Err(error) => Err(format!("{what}: {error}")),
+        let error = match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) => error,
+        };
+        let leeway = &mut self.leeway;
+        let blames_disk = matches!(error, Error::Corruption { .. } | Error::Unsupported { .. });
+        let is_in_order = match blames_disk {
+            true => leeway.misreads || leeway.is_damaged,
+            false => leeway.may_fail,
+        };
+        if !is_in_order {
+            return Err(format!("{what}: {error}"));
         }
+        leeway.is_poisoned |= matches!(error, Error::Poisoned { .. });
+        self.tally.errors += 1;
+        self.tally.damage_reports += u64::from(blames_disk);
+        self.tally.panics += u64::from(panics::is_injected(&error));
+        Ok(None)
     }
 
     /// After a call that makes all writes durable if it succeeds.
     fn note_durable(&mut self, outcome: Result<(), Error>, what: &str) -> Verdict {
         if self.forgive(what, outcome)?.is_some() {
-            if self.is_poisoned {
+            if self.leeway.is_poisoned {
                 return Err(format!("{what} succeeded after the engine had stopped writing"));
             }
             self.history.all_durable(self.disk.op_count());
@@ -182,15 +245,16 @@ impl World {
     }
 
     fn flush(&mut self) -> Verdict {
-        let outcome = self.engine().flush();
+        let outcome = self.attempt(Engine::flush);
         self.note_durable(outcome, "flush")
     }
 
     fn iterate(&mut self, entries: u16) -> Verdict {
         let mut expected = State::clone(&self.visible());
-        let mut scan = self.engine().scan(KeyRange::all()).map_err(|error| error.to_string())?;
+        let scan = self.attempt(|engine| engine.scan(KeyRange::all()));
+        let Some(mut scan) = self.forgive("a scan", scan)? else { return Ok(()) };
         for _ in 0..entries {
-            let advanced = scan.advance();
+            let advanced = self.attempt(|_| scan.advance());
             let Some(has_entry) = self.forgive("an iterator", advanced)? else { return Ok(()) };
             let first = expected.pop_first();
             let found = has_entry.then(|| (scan.key().into(), (&scan.value()[..]).into()));
@@ -205,7 +269,7 @@ impl World {
     /// Snapshots and iterators show what they showed when they were made.
     fn release(&mut self) -> Verdict {
         for held in std::mem::take(&mut self.held) {
-            let checked = match held {
+            self.read(|_, _| match held {
                 Held::Snapshot(snapshot, state) => {
                     let found =
                         reading::collect(snapshot.scan(KeyRange::all()), Direction::Backward);
@@ -215,11 +279,7 @@ impl World {
                     let found = reading::collect(*scan, Direction::Forward);
                     reading::compare("an old iterator", &rest, found)
                 }
-            };
-            match checked {
-                Err(ReadFailure::Error(_)) if self.may_fail => {}
-                other => other.map_err(|failure| failure.to_string())?,
-            }
+            })?;
         }
         Ok(())
     }
@@ -227,7 +287,7 @@ impl World {
     /// Up to so many steps of background work; false once there is none left.
     fn background(&mut self, steps: u32) -> Verdict<bool> {
         for _ in 0..steps {
-            let worked = self.engine().run_background_step();
+            let worked = self.attempt(Engine::run_background_step);
             match self.forgive("background work", worked)? {
                 Some(true) => {}
                 Some(false) | None => return Ok(false),
@@ -245,73 +305,87 @@ impl World {
 
     fn fault(&mut self, rule: &FaultRule) -> Verdict {
         self.disk.inject(rule.fault());
-        self.has_faults = true;
-        self.may_fail = true;
+        self.leeway.has_faults = true;
+        self.leeway.may_fail = true;
         if rule.may_fail_syncs() {
-            self.syncs_may_fail = true;
+            self.leeway.syncs_may_fail = true;
             self.history.doubt(self.disk.op_count());
         }
         Ok(())
     }
 
-    fn clear_faults(&mut self) -> Verdict {
+    /// From here on an error is in order where the device is to blame, and a
+    /// wrong answer is not (I4).
+    fn device(&mut self, rule: &DeviceRule) -> Verdict {
+        self.disk.inject_device(rule.fault());
+        let leeway = &mut self.leeway;
+        leeway.has_faults = true;
+        leeway.may_fail = true;
+        leeway.misreads |= !rule.damages();
+        leeway.is_damaged |= rule.damages();
+        leeway.is_log_damaged |= rule.damages_log();
+        Ok(())
+    }
+
+    pub(crate) fn clear_faults(&mut self) -> Verdict {
         self.disk.clear_faults();
         self.disk.set_capacity(None);
-        self.has_faults = false;
-        self.syncs_may_fail = false;
+        self.leeway.has_faults = false;
+        self.leeway.syncs_may_fail = self.is_armed();
+        self.arm();
         Ok(())
+    }
+
+    /// Calls of all disks so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.past_calls + self.disk.call_count()
+    }
+
+    /// Whether the one call of the settings is still to come.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.settings.failing_call.is_some_and(|call| call.number >= self.calls())
+    }
+
+    /// Lets the one call of the settings fail, if it is still to come.
+    fn arm(&self) {
+        if let Some(call) = self.settings.failing_call.filter(|_| self.is_armed()) {
+            let after = call.number - self.calls();
+            self.disk.inject(Fault::new(call.failure).after(after).times(1));
+        }
     }
 
     fn limit(&mut self, bytes: u64) -> Verdict {
-        let names = self.disk.fs().list().map_err(|error| error.to_string())?;
+        let listed = self.disk.fs().list();
+        let Some(names) = self.forgive("a list", listed)? else { return Ok(()) };
         let used: u64 = names.iter().map(|entry| entry.len).sum();
         self.disk.set_capacity(Some(used + bytes));
-        self.has_faults = true;
-        self.may_fail = true;
+        self.leeway.has_faults = true;
+        self.leeway.may_fail = true;
         Ok(())
     }
 
-    fn reopen(&mut self) -> Verdict {
-        let engine = self.engine.take().expect("the engine is open between steps");
-        self.tally.add_engine(&engine.stats());
-        let closed = engine.close();
-        drop(engine);
-        let is_clean = self.forgive("close", closed)?.is_some();
-        if is_clean {
-            self.history.all_durable(self.disk.op_count());
-        }
-        // A disk without room for the marks of a close does without them.
-        let has_marks = is_clean && !self.may_fail;
-        self.open(self.disk.op_count(), Loss::Nothing, has_marks)
-    }
-
-    fn kill(&mut self, ops_back: u64) -> Verdict {
-        let op = self.op_back(ops_back);
-        let disk = self.disk.kill(op);
-        self.move_to(disk);
-        self.first_op = op;
-        self.history.rewind(op);
-        self.open(op, Loss::Nothing, false)
-    }
-
-    fn cut(&mut self, cut: &Cut) -> Verdict {
-        let op = self.op_back(cut.ops_back);
-        let disk = self.disk.image(op, cut.keeps.choice());
-        self.move_to(disk);
-        self.first_op = 0;
-        self.open(op, Loss::Unsynced, false)
-    }
-
-    fn op_back(&self, ops_back: u64) -> u64 {
-        self.disk.op_count().saturating_sub(ops_back).max(self.first_op)
-    }
-
     /// Leaves the disk, whose engine must do nothing more to it.
-    fn move_to(&mut self, disk: SimDisk) {
+    pub(crate) fn move_to(&mut self, disk: SimDisk) {
         self.stop();
+        self.past_calls += self.disk.call_count();
         let left = std::mem::replace(&mut self.disk, self.settings.ready(disk));
         self.past.push(left);
-        (self.has_faults, self.may_fail, self.syncs_may_fail) = (false, false, false);
+        let Leeway { is_damaged, is_log_damaged, .. } = self.leeway;
+        self.leeway = Leeway { is_damaged, is_log_damaged, ..Leeway::default() };
+        self.leeway.may_fail = is_damaged || self.is_armed();
+        self.leeway.syncs_may_fail = self.is_armed();
+        self.arm();
+    }
+
+    /// The machine has stopped: it does not come to an end, or the process died
+    /// of a map that cannot be read.
+    fn die(&mut self) -> Verdict {
+        let ops = self.disk.op_count() - self.first_op;
+        if ops >= MAX_OPS {
+            return Err("the engine does not come to an end: too many ops of the disk".into());
+        }
+        self.tally.deaths += 1;
+        self.kill(0)
     }
 
     /// Ends the engine without letting it touch the disk.
@@ -324,69 +398,4 @@ impl World {
         }
         ops
     }
-
-    /// Opens the disk, finds out which state it holds, and checks everything.
-    fn open(&mut self, op: u64, loss: Loss, was_closed: bool) -> Verdict {
-        let before = self.disk.op_count();
-        let (opened, at_once) = self.try_open()?;
-        let report = opened.recovery_report().clone();
-        self.engine = Some(opened);
-        let found = self.read_contents()?;
-        let index = self.history.explain(&found, op, loss)?;
-        match before {
-            0 => self.history.restart(index),
-            _ => self.history.reopened(index, self.disk.op_count()),
-        }
-        check_report(&report, was_closed && at_once)?;
-        self.tally.add_report(&report);
-        self.is_poisoned = false;
-        self.may_fail = self.has_faults;
-        if self.syncs_may_fail {
-            self.history.doubt(self.disk.op_count());
-        }
-        let keys = self.keys.clone();
-        self.read(|engine, state| reading::check_everything(engine, state, &keys))
-    }
-
-    /// Opens the disk; false if that took a second try. An open that fails
-    /// because calls fail must succeed once they do not.
-    fn try_open(&mut self) -> Verdict<(Engine, bool)> {
-        let options = self.settings.engine_options();
-        let opened = Engine::open_in(self.disk.env(), options.clone());
-        if let Some(engine) = self.forgive("open", opened)? {
-            return Ok((engine, true));
-        }
-        self.clear_faults()?;
-        let opened = Engine::open_in(self.disk.env(), options);
-        let engine = opened.map_err(|error| format!("open, after one that failed: {error}"))?;
-        Ok((engine, false))
-    }
-
-    fn read_contents(&mut self) -> Verdict<State> {
-        match reading::contents(self.engine()) {
-            Ok(found) => Ok(found),
-            Err(ReadFailure::Error(error)) => {
-                self.forgive("a scan", Err::<(), _>(error))?;
-                self.clear_faults()?;
-                reading::contents(self.engine()).map_err(|failure| failure.to_string())
-            }
-            Err(wrong) => Err(wrong.to_string()),
-        }
-    }
-}
-
-/// What every report must say on a disk that nobody else has written to.
-pub(crate) fn check_report(report: &RecoveryReport, was_closed: bool) -> Verdict {
-    if let Some(name) = report.foreign.first() {
-        return Err(format!("the open calls {name} a foreign file"));
-    }
-    let stamps: u64 = report.segments.iter().map(|segment| segment.damaged_stamps).sum();
-    if stamps > 0 {
-        return Err(format!("the open reports {stamps} damaged stamps on a disk without rot"));
-    }
-    let has_cut = report.segments.iter().any(|segment| segment.cut.is_some());
-    if was_closed && (!report.clean_shutdown || has_cut) {
-        return Err(format!("not clean after a close: {report}"));
-    }
-    Ok(())
 }

@@ -24,9 +24,10 @@ struct Waiting {
 impl World {
     pub(crate) fn write(&mut self, batch: &Batch) -> Verdict {
         let (index, writes) = self.begin(batch);
-        let answer = self.engine().write(writes, batch.durability);
+        let was_poisoned = self.leeway.is_poisoned;
+        let answer = self.attempt(|engine| engine.write(writes, batch.durability));
         let op = self.disk.op_count();
-        self.note_answer(index, answer, batch.durability, op)
+        self.note_answer(index, answer, batch.durability, op, was_poisoned)
     }
 
     /// Hands a batch to the history; returns its index and the engine's form.
@@ -47,15 +48,16 @@ impl World {
         (index, writes)
     }
 
-    /// What an answer says about a batch that was begun.
+    /// What an answer says about a batch that was begun; `was_poisoned` says
+    /// whether the engine wrote no more by then.
     fn note_answer(
         &mut self,
         index: usize,
         answer: Answer,
         durability: Durability,
         op: u64,
+        was_poisoned: bool,
     ) -> Verdict {
-        let was_poisoned = self.is_poisoned;
         let is_unknown = matches!(answer, Err(Error::Poisoned { .. }));
         match self.forgive("write", answer)? {
             Some(_) if was_poisoned => {
@@ -81,10 +83,11 @@ impl World {
     /// which comes while the role is held.
     pub(crate) fn crowd(&mut self, batches: &[Batch]) -> Verdict {
         let Some((first, rest)) = batches.split_first() else { return Ok(()) };
-        let read = self.engine().get_for_update(COUNTER);
+        let read = self.attempt(|engine| engine.get_for_update(COUNTER));
         let Some((_, unchanged)) = self.forgive("get_for_update", read)? else { return Ok(()) };
         self.write(first)?;
 
+        let was_poisoned = self.leeway.is_poisoned;
         let mut indices = Vec::new();
         let mut waiting = Vec::new();
         for (slot, batch) in rest.iter().enumerate() {
@@ -98,46 +101,52 @@ impl World {
         let (engine, disk) = (self.engine().clone(), self.disk.clone());
         let sink = Arc::clone(&answers);
         let submit_rest = move |_: Answer| submit_all(&engine, &disk, waiting, &sink);
-        self.engine().submit(opener, Durability::Os, submit_rest);
+        let submitted = self.attempt(|engine| {
+            engine.submit(opener, Durability::Os, submit_rest);
+            Ok(())
+        });
 
         let answers = std::mem::take(&mut *answers.lock().expect("nobody panics holding it"));
         for ((index, batch), answer) in indices.into_iter().zip(rest).zip(answers) {
-            let Some((answer, op)) = answer else {
-                return Err("a submitted batch was never answered".into());
+            let (answer, op) = match (answer, &submitted) {
+                (Some(answer), _) => answer,
+                (None, Err(error)) => (Err(error.clone()), self.disk.op_count()),
+                (None, Ok(())) => return Err("a submitted batch was never answered".into()),
             };
-            self.note_answer(index, answer, batch.durability, op)?;
+            self.note_answer(index, answer, batch.durability, op, was_poisoned)?;
         }
         Ok(())
     }
 
     pub(crate) fn update(&mut self, key: u16, batch: &Batch, disturbed: bool) -> Verdict {
         let name = keys::key(key);
-        let read = self.engine().get_for_update(&name);
+        let read = self.attempt(|engine| engine.get_for_update(&name));
         let Some((value, unchanged)) = self.forgive("get_for_update", read)? else {
             return Ok(());
         };
         let expected = self.history.visible().get(&name[..]).map(|value| value.to_vec());
         // After a failure, writes that were applied and not shown may be seen.
-        if !self.may_fail && value.as_deref() != expected.as_deref() {
+        if !self.leeway.may_fail && value.as_deref() != expected.as_deref() {
             return Err(format!("get_for_update of {} differs from get", keys::describe(&name)));
         }
         if disturbed {
             let changes = vec![Change::Put(key, 20)];
             self.write(&Batch { durability: Durability::Os, changes, bare: true })?;
         }
+        let was_poisoned = self.leeway.is_poisoned;
         let (index, mut writes) = self.begin(batch);
         writes.expect(unchanged);
-        let answer = self.engine().write(writes, batch.durability);
+        let answer = self.attempt(|engine| engine.write(writes, batch.durability));
         let op = self.disk.op_count();
         match answer {
-            Err(Error::Conflict) if disturbed || self.may_fail => {
+            Err(Error::Conflict) if disturbed || self.leeway.may_fail => {
                 self.history.refuse(index, op);
                 Ok(())
             }
-            Ok(_) if disturbed && !self.may_fail => {
+            Ok(_) if disturbed && !self.leeway.may_fail => {
                 Err("a conditional batch was committed although its key had changed".into())
             }
-            answer => self.note_answer(index, answer, batch.durability, op),
+            answer => self.note_answer(index, answer, batch.durability, op, was_poisoned),
         }
     }
 }

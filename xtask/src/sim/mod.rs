@@ -32,6 +32,10 @@ pub(crate) struct SimOptions {
     /// Run histories of seeds, and cut them at every op, for this long
     #[arg(long, group = "what")]
     minutes: Option<u64>,
+    /// Fail calls of the workloads, one in so many and each with every error;
+    /// 1 is all of them
+    #[arg(long, group = "what")]
+    calls: Option<std::num::NonZeroU64>,
     /// Damage this many images
     #[arg(long, group = "what")]
     rot: Option<u64>,
@@ -66,6 +70,9 @@ pub(crate) fn run(options: &SimOptions) -> Outcome {
     }
     if let Some(minutes) = options.minutes {
         return volume.minutes(minutes);
+    }
+    if let Some(every) = options.calls {
+        return volume.calls(every.get());
     }
     if let Some(images) = options.rot {
         return volume.rot(images);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kv_sim::{Effort, Figures, RotFigures, SeedOutcome, Tally};
+use kv_sim::{Effort, FailFigures, Figures, RotFigures, SeedOutcome, Tally};
 
 use super::{broken, replay};
 use crate::failure::Outcome;
@@ -22,6 +22,9 @@ const ORDINARY_SEEDS: u64 = 5_000;
 /// Damaged images of a run without options.
 const ORDINARY_ROT: u64 = 20_000;
 
+/// A run without options fails one call in so many.
+const ORDINARY_CALLS: u64 = 20;
+
 /// What a volume is made with.
 pub(super) struct Volume {
     pub(super) threads: usize,
@@ -33,6 +36,7 @@ impl Volume {
     pub(super) fn everything(&self) -> Outcome {
         self.control()?;
         self.workloads()?;
+        self.calls(ORDINARY_CALLS)?;
         self.seeds(self.from..self.from + ORDINARY_SEEDS)?;
         self.rot(ORDINARY_ROT)
     }
@@ -66,6 +70,24 @@ impl Volume {
             Err(failure) => {
                 let name = failure.script.about.replace([' ', ','], "-");
                 replay::failed(&failure, &name).map(|()| Figures::default())
+            }
+        }
+    }
+
+    /// One call in `every` of the workloads fails, with each error.
+    pub(super) fn calls(&self, every: u64) -> Outcome {
+        let started = Instant::now();
+        let scripts = kv_sim::workloads();
+        match kv_sim::fail_all(&scripts, every, self.threads, |_: &FailFigures| {}) {
+            Err(failure) => replay::failed(&failure, "failing-call"),
+            Ok(FailFigures { scripts, calls, runs }) => {
+                let took = started.elapsed();
+                println!(
+                    "failing calls: {scripts} histories with {calls} calls, one in {every} of \
+                     them with each of {} errors: {runs} runs in {took:.1?}",
+                    FailFigures::ERRORS
+                );
+                Ok(())
             }
         }
     }
@@ -118,21 +140,22 @@ impl Volume {
         const OF_EACH: u64 = 50;
         let (started, mut sum) = (Instant::now(), RotFigures::default());
         let workloads = kv_sim::workloads();
-        for number in self.from.. {
-            if sum.images >= wanted {
-                break;
-            }
-            let script = match workloads.get((number - self.from) as usize) {
-                Some(script) => script.clone(),
-                None => kv_sim::script_of(number),
-            };
-            match kv_sim::rot(&script, number, OF_EACH) {
+        let mut from = self.from;
+        while sum.images < wanted {
+            let histories: Vec<_> = (from..from + ROUND)
+                .map(|number| match workloads.get((number - self.from) as usize) {
+                    Some(script) => (number, script.clone()),
+                    None => (number, kv_sim::script_of(number)),
+                })
+                .collect();
+            match kv_sim::rot_all(&histories, OF_EACH, self.threads) {
                 Ok(figures) => sum.add(&figures),
                 Err(failure) => {
                     println!("{failure}");
                     return Err(broken(&failure.what));
                 }
             }
+            from += ROUND;
         }
         println!("rot: {sum:?} in {:.1?}; silent wrong answers: 0", started.elapsed());
         Ok(())
@@ -165,8 +188,11 @@ fn tell(what: &str, figures: &Figures, took: Duration) {
         *images as f64 / seconds
     );
     let Tally { flushes, compactions, trivial_moves, conflicts, torn_tails, opens, .. } = tally;
+    let Tally { errors, damage_reports, panics, deaths, ended_by_damage, .. } = tally;
     println!(
         "  {opens} opens with {torn_tails} torn tails; {flushes} flushes, {compactions} \
-         compactions, {trivial_moves} moved tables, {conflicts} conflicts"
+         compactions, {trivial_moves} moved tables, {conflicts} conflicts; {errors} errors in \
+         order, {damage_reports} of them of damage, {panics} of panics, {deaths} deaths by map, \
+         {ended_by_damage} ends by damage"
     );
 }

@@ -34,10 +34,10 @@ pub(super) fn check(
         report.problems.push(Problem::of_error(name, error));
     }
     if survey.missing.is_empty() {
-        report.unused.extend(survey.damaged_headers.into_iter().map(|(name, _)| name));
+        report.unused.extend(survey.unfinished.into_iter().map(|(name, _)| name));
     } else {
-        let damaged = survey.damaged_headers.len();
-        for (name, error) in &survey.damaged_headers {
+        let damaged = survey.unfinished.len();
+        for (name, error) in &survey.unfinished {
             report.add_problems(name, error, damage(fs, name).unwrap_or_default());
         }
         // Those with a damaged header are listed under their names.

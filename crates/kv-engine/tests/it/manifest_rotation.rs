@@ -95,6 +95,24 @@ fn a_power_cut_anywhere_in_a_rotation_loses_nothing() {
     assert!(old_counts > 0 && new_counts > 0, "{old_counts} old and {new_counts} new of {images}");
 }
 
+/// Where the snapshot alone is longer than the edits may be.
+#[test]
+fn a_large_snapshot_is_not_written_again_at_each_edit() {
+    let disk = SimDisk::new(31);
+    let engine = open(&disk, Options { manifest_edit_bytes: 500 << 10, ..options() });
+    for number in 0..40 {
+        write(&engine, number);
+        settle(&engine);
+    }
+    let [last] = &manifests(&disk)[..] else { panic!("{:?}", manifests(&disk)) };
+    assert!(disk.read_file(last).unwrap().len() > 500 << 10, "the snapshot is large");
+    let is_creation = |op: &&String| op.contains("create MANIFEST_");
+    let created = disk.history().iter().filter(is_creation).count() as u64;
+    let stats = engine.stats();
+    let edits = stats.flushes + stats.compactions + stats.trivial_moves;
+    assert!(created > 2 && created <= edits / 2, "{created} manifests for {edits} edits");
+}
+
 #[test]
 fn a_rotation_without_room_has_to_wait() {
     for failure in [Failure::NoSpace, Failure::TooManyOpenFiles] {

@@ -23,6 +23,11 @@ const _: () = assert!(MAX_EXHAUSTIVE_UNITS < u64::BITS as usize);
 /// in the order in which they were made: one for each written 512-byte sector,
 /// each new file length and each change of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum CrashChoice {
     /// Nothing.
     None,

@@ -71,6 +71,11 @@ impl Contents {
         &self.live
     }
 
+    /// What a power cut surely leaves.
+    pub(super) fn durable_bytes(&self) -> &Arc<Vec<u8>> {
+        &self.durable
+    }
+
     pub(super) fn len(&self) -> usize {
         self.live.len()
     }
@@ -196,7 +201,10 @@ impl Contents {
     /// Drops the clean pages: for what was given up, and for what the device
     /// did wrong, reads now see the disk.
     /// `is_on_disk` decides the fate of each such change, once and for all.
-    pub(super) fn evict(&mut self, mut is_on_disk: impl FnMut() -> bool) {
+    /// With `keeps_len` the file seems as long as it was: pages leave the cache,
+    /// the inode does not.
+    pub(super) fn evict(&mut self, keeps_len: bool, mut is_on_disk: impl FnMut() -> bool) {
+        let len = self.live.len();
         let durable = Arc::make_mut(&mut self.durable);
         self.pending.retain(|pending| {
             if pending.is_given_up && is_on_disk() {
@@ -207,6 +215,9 @@ impl Contents {
         let mut live = durable.clone();
         for dirty in &self.pending {
             dirty.change.apply(&mut live, &Holes::Zeros);
+        }
+        if keeps_len {
+            live.resize(len, 0);
         }
         self.live = Arc::new(live);
         self.is_cache_wrong = false;

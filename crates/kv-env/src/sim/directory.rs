@@ -112,25 +112,29 @@ impl Directory {
 
     /// A sync that succeeds: everything pending is durable, but for what an
     /// earlier sync has given up.
+    ///
+    /// To repeat a sync is no way to make up for one that failed. What was given
+    /// up is settled only by a later change of the same name or file that is
+    /// synced in its turn: an entry that is on the disk for certain leaves its
+    /// name to nobody else, and a rename leaves the old name or the new one.
     pub(super) fn sync(&mut self) {
         let mut given_up: Vec<Pending> = Vec::new();
         for pending in self.pending.drain(..) {
             if pending.is_given_up {
                 given_up.push(pending);
-            } else {
-                // A later change of the same name can only have reached the
-                // disk together with those that led to it.
-                given_up.retain(|older| {
-                    let led_to_it = older.change.shares_a_name(&pending.change);
-                    if led_to_it {
-                        older.change.apply(&mut self.durable);
-                    }
-                    !led_to_it
-                });
-                pending.change.apply(&mut self.durable);
-                let file = pending.change.file();
-                given_up.retain(|older| file.is_none() || older.change.file() != file);
+                continue;
             }
+            let mut led_to_it = led_to(&pending.change, &given_up).into_iter();
+            given_up.retain(|older| {
+                let is_settled = led_to_it.next().unwrap_or(false);
+                if is_settled {
+                    older.change.apply(&mut self.durable);
+                }
+                !is_settled
+            });
+            pending.change.apply(&mut self.durable);
+            let file = pending.change.file();
+            given_up.retain(|older| file.is_none() || older.change.file() != file);
         }
         self.pending = given_up;
     }
@@ -198,6 +202,25 @@ impl Change {
             Change::Rename { from, to, .. } => from == wanted || to == wanted,
         }
     }
+}
+
+/// Which of the `older` changes led to `later`: those of the same name, and
+/// those that led to these.
+fn led_to(later: &Change, older: &[Pending]) -> Vec<bool> {
+    let mut known = vec![later];
+    let mut led: Vec<bool> = older
+        .iter()
+        .rev()
+        .map(|older| {
+            let leads = known.iter().any(|change| older.change.shares_a_name(change));
+            if leads {
+                known.push(&older.change);
+            }
+            leads
+        })
+        .collect();
+    led.reverse();
+    led
 }
 
 /// Moves `file` to `name`, unless that would destroy an entry other than

@@ -75,8 +75,14 @@ impl WriteFile for SimWriteFile {
             if bytes.is_empty() {
                 return Ok(());
             }
-            let op = Op::Write { file, offset: self.position as usize, bytes: Arc::from(bytes) };
-            machine.perform(Operation::Append, name, op)
+            let mut offset = self.position as usize;
+            let (first, rest) = bytes.split_at(machine.first_write(offset, bytes.len()));
+            for part in [first, rest].into_iter().filter(|part| !part.is_empty()) {
+                let op = Op::Write { file, offset, bytes: Arc::from(part) };
+                machine.perform(Operation::Append, name, op)?;
+                offset += part.len();
+            }
+            Ok(())
         })?;
         self.position += bytes.len() as u64;
         self.end = self.end.max(self.position);

@@ -15,7 +15,12 @@ use super::device::{DevicePlan, Effect, ReadDamage};
 use super::directory::{Entry, FileNumber};
 use super::op::{Op, Record, SyncOutcome};
 use super::random::mix;
-use super::state::State;
+use super::state::{KnownHashes, State};
+
+/// A write that comes back short and can go on has stopped between words: it is
+/// copied into the cache in such steps at least, mostly in pages. One that stops
+/// at any byte has met a limit, and what goes on from there fails.
+const SHORT_WRITE_BYTES: usize = 8;
 
 pub(super) struct Machine {
     pub(super) options: SimOptions,
@@ -28,6 +33,8 @@ pub(super) struct Machine {
     /// What went wrong with calls that are no ops, and before which op.
     notes: Vec<(u64, String)>,
     live: State,
+    /// Of the state before the first op, once it was asked for.
+    fingerprint: Option<u64>,
     /// The last state asked for, since tests ask for one op after the other.
     replayed: Option<(u64, State)>,
     pub(super) stop_at: Option<u64>,
@@ -60,6 +67,7 @@ impl Machine {
             log: Vec::new(),
             notes: Vec::new(),
             live: state,
+            fingerprint: None,
             replayed: None,
             stop_at: None,
             is_stopped: false,
@@ -130,9 +138,18 @@ impl Machine {
         self.log.clear();
         self.notes.clear();
         self.replayed = None;
+        self.fingerprint = None;
         let open: BTreeSet<FileNumber> = self.open_handles().map(|(file, _)| file).collect();
         self.live.forget_unreachable(|file| open.contains(&file));
         self.base = self.live.clone();
+    }
+
+    /// A hash of all names and bytes that reads see.
+    pub(super) fn fingerprint(&mut self, known: &KnownHashes) -> u64 {
+        if !self.log.is_empty() {
+            return self.live.fingerprint(known);
+        }
+        *self.fingerprint.get_or_insert_with(|| self.live.fingerprint(known))
     }
 
     /// Whether a call that changes nothing may go on.
@@ -232,6 +249,16 @@ impl Machine {
             Some(failure) => Err(failure.error(operation, name.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// How much of an append of `len` bytes at `offset` the first call writes.
+    pub(super) fn first_write(&self, offset: usize, len: usize) -> usize {
+        if !self.options.short_writes {
+            return len;
+        }
+        let somewhere = (mix(self.seed, self.op_count()) % len as u64) as usize;
+        let end = (offset + somewhere) / SHORT_WRITE_BYTES * SHORT_WRITE_BYTES;
+        end.saturating_sub(offset)
     }
 
     /// Does an op that a test makes; nothing goes wrong with those.

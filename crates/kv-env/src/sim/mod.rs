@@ -14,7 +14,8 @@
 //! | written, not synced | each 512-byte sector old or new, on its own |
 //! | a longer file, not synced | the old length or a new one; lost sectors read as zeros, or as stale bytes where the options say so |
 //! | a name made, renamed or removed, directory not synced | old or new, each on its own, or in order ([`DirectoryModel`]); syncing a file does not sync its name |
-//! | a failed sync | any part of what it should have written; later syncs do not help |
+//! | a failed sync | any part of what it should have written; later syncs do not help, but for a sector written again and a name changed again |
+//! | a write that came back short and goes on | any first words of it, where the options say so |
 
 mod choice;
 mod clock;
@@ -45,7 +46,7 @@ use disk_fs::SimFs;
 use machine::Machine;
 use op::Op;
 use random::{SimEntropy, mix};
-use state::State;
+use state::{KnownHashes, State};
 
 /// How a simulated disk behaves. The default is the weakest behaviour that
 /// file systems in use show without mount options that ask for trouble.
@@ -56,6 +57,10 @@ pub struct SimOptions {
     /// New parts of a file whose data was lost hold bytes of the file removed
     /// last, not zeros.
     pub stale_bytes: bool,
+    /// An append takes two calls: the first comes back short, as a signal makes
+    /// it, and the second goes on where it stopped. So a crash may find any
+    /// first words of it, not only whole sectors.
+    pub short_writes: bool,
     /// After a failed sync reads see what the disk holds (btrfs). Otherwise
     /// they see the new bytes until `drop_cache` (ext4, xfs).
     pub failed_sync_reverts: bool,
@@ -124,6 +129,13 @@ impl SimDisk {
     /// How many ops were done: the number of the next one.
     pub fn op_count(&self) -> u64 {
         self.shared.machine.lock().op_count()
+    }
+
+    /// How many calls there were that a [`Fault`] could have made fail, those
+    /// that change nothing included. Some calls of the ports count as several:
+    /// a truncation is also a sync.
+    pub fn call_count(&self) -> u64 {
+        self.shared.machine.lock().faults.calls()
     }
 
     /// The ops so far, one line each, for messages of failing tests. Between
@@ -211,15 +223,17 @@ impl SimDisk {
     /// `op` ops lead to, each with one choice that leads to it.
     pub fn images(&self, op: u64) -> impl Iterator<Item = (CrashChoice, SimDisk)> + '_ {
         let mut seen = BTreeSet::new();
+        let known = self.shared.machine.lock().state_at(op).durable_hashes();
         self.choices_at(op).into_iter().filter_map(move |choice| {
             let image = self.image(op, choice);
-            seen.insert(image.fingerprint()).then_some((choice, image))
+            let fingerprint = image.shared.machine.lock().fingerprint(&known);
+            seen.insert(fingerprint).then_some((choice, image))
         })
     }
 
     /// A hash of all names and bytes that reads see.
     pub fn fingerprint(&self) -> u64 {
-        self.shared.machine.lock().state().fingerprint()
+        self.shared.machine.lock().fingerprint(&KnownHashes::default())
     }
 
     /// Makes calls fail.

@@ -36,6 +36,31 @@ pub(super) enum Subject {
     File(FileNumber),
 }
 
+/// Hashes of bytes that many images share: images differ in few files, and to
+/// hash all of each would be most of what one costs.
+#[derive(Debug, Default)]
+pub(super) struct KnownHashes(Vec<Hashed>);
+
+/// Keeps the bytes alive, so that no others take their place in memory.
+#[derive(Debug)]
+struct Hashed {
+    bytes: Arc<Vec<u8>>,
+    hash: u64,
+}
+
+impl Hashed {
+    fn new(bytes: &Arc<Vec<u8>>) -> Hashed {
+        Hashed { bytes: Arc::clone(bytes), hash: xxh3_64(bytes) }
+    }
+}
+
+impl KnownHashes {
+    fn hash_of(&self, bytes: &Arc<Vec<u8>>) -> u64 {
+        let known = self.0.iter().find(|known| Arc::ptr_eq(&known.bytes, bytes));
+        known.map_or_else(|| xxh3_64(bytes), |known| known.hash)
+    }
+}
+
 impl State {
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
@@ -120,7 +145,7 @@ impl State {
                 }
                 SyncOutcome::Lied => {}
             },
-            Op::Evict { file, seed } => evict(self.contents_mut(*file), *seed),
+            Op::Evict { file, seed } => evict(self.contents_mut(*file), *seed, true),
             Op::Flip { file, offset, mask } => self.contents_mut(*file).flip(*offset, *mask),
             Op::Plant { file, bytes } => {
                 self.files.insert(*file, Contents::durable(bytes.to_vec()));
@@ -189,15 +214,20 @@ impl State {
     }
 
     /// A hash of the names and bytes that can be read now.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(super) fn fingerprint(&self, known: &KnownHashes) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.directory.live().keys().for_each(|name| name.hash(&mut hasher));
         for (name, contents) in self.named_files() {
-            // The fast hash: images are many and this is most of their cost.
-            let bytes = xxh3_64(contents.live());
+            let bytes = known.hash_of(contents.live());
             (name, contents.len(), bytes, contents.is_sealed()).hash(&mut hasher);
         }
         hasher.finish()
+    }
+
+    /// The hashes of what a power cut surely leaves of each file.
+    pub(super) fn durable_hashes(&self) -> KnownHashes {
+        let files = self.directory.reachable_files().into_iter();
+        KnownHashes(files.map(|file| Hashed::new(self.contents(file).durable_bytes())).collect())
     }
 
     /// Forgets files that no name can lead to any more, unless `is_open`.
@@ -216,13 +246,13 @@ fn sync(contents: &mut Contents, outcome: SyncOutcome) {
         SyncOutcome::Failed => contents.give_up_pages(),
         SyncOutcome::Reverted { seed } => {
             contents.give_up_pages();
-            evict(contents, seed);
+            evict(contents, seed, false);
         }
         SyncOutcome::Lied => {}
     }
 }
 
-fn evict(contents: &mut Contents, seed: u64) {
+fn evict(contents: &mut Contents, seed: u64, keeps_len: bool) {
     let mut random = Random::new(seed);
-    contents.evict(|| random.below(2) == 0);
+    contents.evict(keeps_len, || random.below(2) == 0);
 }

@@ -41,6 +41,21 @@ fn synced_bytes_stay_and_unsynced_bytes_may_go() {
 }
 
 #[test]
+fn a_crash_between_two_parts_of_an_append_finds_the_first() {
+    let options = SimOptions { short_writes: true, ..SimOptions::default() };
+    let (disk, mut file) = with_options("a", options);
+    let text = b"written in two calls";
+    let before = disk.op_count();
+    file.append(text).unwrap();
+    assert_eq!(disk.op_count(), before + 2, "{:?}", disk.history());
+    let first = disk.kill(before + 1).read_file("a").unwrap();
+    assert!(!first.is_empty() && first.len() < text.len() && text.starts_with(&first));
+    assert_eq!(disk.image(before + 1, CrashChoice::All).read_file("a").unwrap(), first);
+    assert_eq!(disk.read_file("a").unwrap(), text);
+    assert_eq!(file.position(), text.len() as u64);
+}
+
+#[test]
 fn an_append_tears_at_sectors_in_any_combination() {
     let (disk, mut file) = disk_with("a");
     file.append(&[1; 3 * SECTOR]).unwrap();

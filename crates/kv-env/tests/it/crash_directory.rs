@@ -121,6 +121,27 @@ fn after_a_failed_sync_of_the_directory_no_later_one_helps() {
     assert_eq!(outcomes(&disk), set(["b=b c=a"]));
 }
 
+/// An entry that is on the disk leaves its name to nobody else, so whatever
+/// made way for it is there too, however many steps back.
+#[test]
+fn a_name_that_is_taken_again_settles_what_freed_it() {
+    let disk = SimDisk::new(1);
+    disk.write_file("active", b"1");
+    disk.write_file("next", b"2");
+    let fs = disk.fs();
+    fs.rename("active", "sealed").unwrap();
+    fs.rename("next", "active").unwrap();
+    disk.inject(Fault::new(Failure::Device).of(Operation::SyncDir).times(1));
+    assert!(fs.sync_dir().is_err());
+    fs.sync_dir().unwrap();
+    // Each rename on its own, but no name is taken from the other file.
+    let in_doubt = ["active=1 next=2", "next=2 sealed=1", "active=2 sealed=1"];
+    assert_eq!(outcomes(&disk), set(in_doubt), "to repeat the sync does not help");
+    create(&*fs, "next");
+    fs.sync_dir().unwrap();
+    assert_eq!(outcomes(&disk), set(["active=2 next=next sealed=1"]));
+}
+
 #[test]
 fn a_name_may_be_durable_while_its_bytes_are_not() {
     let disk = SimDisk::new(1);

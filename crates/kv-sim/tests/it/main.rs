@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod coverage;
+mod failing;
 mod random;
 mod regressions;
 mod rot;
 mod shrinking;
+mod trouble;
 mod workloads;

@@ -1,6 +1,6 @@
 //! Histories drawn from seeds.
 
-use kv_sim::{Budget, hunt, run_with_log, script_of};
+use kv_sim::{Budget, Tally, hunt, run_seeds, run_with_log, script_of};
 
 #[test]
 fn histories_of_some_seeds_keep_every_promise() {
@@ -8,6 +8,21 @@ fn histories_of_some_seeds_keep_every_promise() {
     if let Some(failure) = hunt(0..200, &Budget::PLAIN) {
         panic!("{failure}");
     }
+}
+
+/// A generator that draws trouble which never comes would look just as good.
+#[test]
+fn histories_meet_every_kind_of_trouble() {
+    let mut tally = Tally::default();
+    for outcome in run_seeds(200..500, None, 2) {
+        match outcome.outcome {
+            Ok(figures) => tally.add(&figures.tally),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    println!("{tally:?}");
+    assert!(tally.errors > 200 && tally.panics > 20, "{tally:?}");
+    assert!(tally.damage_reports > 10 && tally.ended_by_damage > 3, "{tally:?}");
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! What a device does wrong in the middle of a history, and panics: each comes
+//! to what it should, and is counted.
+
+use kv_sim::{Script, Tally, run};
+
+const WRITE: &str =
+    r#"{"write":{"durability":"sync","changes":[{"put":[1,3000]},{"put":[2,40]}]}}"#;
+
+fn tally(settings: &str, steps: &[&str]) -> Tally {
+    let text = [&[settings], steps].concat().join("\n");
+    let script: Script = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    run(&script).unwrap_or_else(|failure| panic!("{failure}")).tally
+}
+
+#[test]
+fn a_map_that_cannot_be_read_ends_the_process_and_nothing_else() {
+    let unreadable = r#"{"device":{"effect":"unreadable","on":"*.db","sector":2,"sectors":1}}"#;
+    let steps = [WRITE, unreadable, r#""flush""#, WRITE, r#""reopen""#, r#"{"get":1}"#];
+    assert_eq!(tally("{}", &steps).deaths, 1);
+    let by_reads = tally(r#"{"mapped":false}"#, &steps);
+    assert!(by_reads.deaths == 0 && by_reads.errors > 0, "{by_reads:?}");
+}
+
+#[test]
+fn what_a_table_lost_is_reported_and_the_rest_is_right() {
+    let lost = r#"{"device":{"effect":"lost_write","on":"*.db","sector":2,"sectors":1}}"#;
+    let cut = r#"{"cut":{"keeps":"all"}}"#;
+    let tally = tally(r#"{"block_bytes":512}"#, &[lost, WRITE, r#""flush""#, cut, WRITE]);
+    assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
+}
+
+#[test]
+fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
+    let flipped = r#"{"device":{"effect":{"flipped_bits":4},"on":"*.db","sector":1,"sectors":1}}"#;
+    let steps = [WRITE, r#""flush""#, flipped, r#""reopen""#, r#"{"get":1}"#];
+    let end = [r#""clear_faults""#, r#""reopen""#, r#"{"get":1}"#];
+    let tally = tally("{}", &[&steps[..], &end].concat());
+    assert!(tally.damage_reports > 0 && tally.ended_by_damage == 0, "{tally:?}");
+}
+
+#[test]
+fn a_panic_ends_writing_and_the_next_open_goes_on() {
+    let fault = r#"{"fault":{"failure":"panic","of":"sync","times":1}}"#;
+    let refused = r#"{"write":{"durability":"os","changes":[{"put":[3,10]}]}}"#;
+    let steps = [WRITE, fault, WRITE, refused, r#""clear_faults""#, r#""reopen""#, WRITE];
+    let tally = tally("{}", &steps);
+    assert!(tally.panics > 0 && tally.opens == 2, "{tally:?}");
+}
