@@ -109,7 +109,7 @@ pub(super) const PLANS: [Plan; 16] = [
     plan(E::Memory, "memory", (1, Cycles(50)), memory::run, &[Need::MemoryGroup]),
     plan(E::ReadOnly, "read-only", (5, Cycles(200)), readonly::run, &[Need::Mounts, EXT4]),
     plan(E::Slow, "slow", (5, Cycles(300)), slow::run, &[Need::Mounts, EXT4, STRACE]),
-    plan(E::Hang, "hang", (0, Cycles(20)), slow::run_hang, &[STRACE]),
+    plan(E::Hang, "hang", (0, Cycles(10)), slow::run_hang, &[STRACE]),
 ];
 
 impl Plan {

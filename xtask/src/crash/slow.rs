@@ -33,8 +33,6 @@ const MOST_REPLIES: u64 = 150;
 /// tried meanwhile: after more than the ten seconds of the server's patience.
 const HANG: Duration = Duration::from_secs(14);
 const TRIED_AFTER: Duration = Duration::from_millis(11_500);
-/// Replies that are waited for when it is over.
-const REPLIES_AFTER: u64 = 100;
 /// More replies than there are before it hangs.
 const NEVER_REACHED: u64 = 1_000_000;
 
@@ -106,7 +104,7 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
         replies: NEVER_REACHED,
         at_latest: Some(TRIED_AFTER),
         delay: Duration::ZERO,
-        replies_after: REPLIES_AFTER,
+        replies_after: 0,
     };
     let end = rig.load(server.port(), moment, || require_patience(&server))?;
     let is_busy = |text: &&String| !text.starts_with("BUSY ");
@@ -115,6 +113,10 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     }
     if !end.reached {
         return Err(Failure::check("the writers did not wait for the disk"));
+    }
+    let reply = server.connect()?.call(&[b"SET", b"late", b"2"]).context("a write afterwards")?;
+    if !reply.is_ok() {
+        return Err(Failure::check(format!("when the disk is well again: {reply:?}")));
     }
     server.kill()?;
     rig.advance()?;
