@@ -61,6 +61,11 @@ impl Client {
         }
     }
 
+    /// Adds bytes as they are, which may be no whole command.
+    pub(crate) fn queue_raw(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
     /// Sends what was queued.
     pub(crate) fn send(&mut self) -> io::Result<()> {
         let sent = self.reader.get_mut().write_all(&self.buffer);

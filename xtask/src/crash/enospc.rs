@@ -59,16 +59,23 @@ struct Fillers {
     deleted: usize,
 }
 
+/// The file system that is filled.
+struct Disk {
+    // Dropped before the one that its image is on.
+    mount: Mount,
+    store: Option<Mount>,
+}
+
 fn cycle(kind: &str, scratch: &Scratch, rig: &mut Rig) -> Outcome {
-    let disk = mount(kind, scratch)?;
-    let data_dir = disk.point().join("data");
+    let disk = Disk::mount(kind, scratch)?;
+    let data_dir = disk.mount.point().join("data");
     let server = rig.start(&data_dir, Durabilities::Sync)?;
     let moment = rig.draw_moment(MOST_REPLIES);
     let end = rig.load(server.port(), moment, || Ok(()))?;
     require_healthy(&end)?;
 
     let left = LEFT_KIB[0] + rig.random.below(LEFT_KIB[1] - LEFT_KIB[0]);
-    let ballast = fill(&disk, left)?;
+    let ballast = fill(&disk.mount, left)?;
     let mut fillers = Fillers { written: 0, deleted: 0 };
     fillers.write_until_full(&mut server.connect()?)?;
     let moment = Moment { replies_after: REPLIES_AFTER, ..rig.draw_moment(MOST_REPLIES) };
@@ -98,15 +105,25 @@ fn under(circumstance: &str, failure: Failure) -> Failure {
     Failure { message: format!("{circumstance}: {}", failure.message), ..failure }
 }
 
-fn mount(kind: &str, scratch: &Scratch) -> Outcome<Mount> {
-    let point = scratch.path().join("disk");
-    if kind == "tmpfs" {
-        return Mount::tmpfs(&point, DISK_KIB);
+impl Disk {
+    fn mount(kind: &str, scratch: &Scratch) -> Outcome<Disk> {
+        let point = scratch.path().join("disk");
+        if kind == "tmpfs" {
+            return Ok(Disk { mount: Mount::tmpfs(&point, DISK_KIB)?, store: None });
+        }
+        // In memory too: what is asked is what a full file system does, not
+        // what its device takes for it.
+        let store = Mount::tmpfs(&scratch.path().join("store"), DISK_KIB * 2)?;
+        let image = store.point().join("disk.img");
+        sparse_file(&image, DISK_KIB << 10)?;
+        format(kind, &image)?;
+        Ok(Disk { mount: Mount::image(&image, &point, "loop,noatime")?, store: Some(store) })
     }
-    let image = scratch.path().join("disk.img");
-    sparse_file(&image, DISK_KIB << 10)?;
-    format(kind, &image)?;
-    Mount::image(&image, &point, "loop,noatime")
+
+    fn unmount(self) -> Outcome {
+        self.mount.unmount()?;
+        self.store.map_or(Ok(()), Mount::unmount)
+    }
 }
 
 /// Puts a file onto the disk that leaves so many KiB.

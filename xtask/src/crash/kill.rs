@@ -37,8 +37,8 @@ const CALLS: [&str; 5] = [
     "openat,openat2",
 ];
 /// The number of the call, in its thread, is at most two to the power of a
-/// number below this: small ones are made in every life.
-const CALL_NUMBER_BITS: u64 = 4;
+/// number below this: small ones are made in every start, others under load.
+const CALL_NUMBER_BITS: u64 = 7;
 const SIGKILL: i32 = 9;
 
 /// How many of the kills at a system call happened where.

@@ -8,21 +8,26 @@
 //! | `worlds`, `linear`, `oracle`, `oracle_log` | what the server must hold therefore |
 //! | `shell`, `tracer`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
-//! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script`, `map` with `map_reader` | the experiments |
+//! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script`, `map` with `map_reader`, `clock`, `memory`, `readonly`, `slow` | the experiments |
+//! | `plans`, `soak` | which of them run, how often, and on what machines |
 
 mod blk;
 mod block_device;
 mod block_log;
+mod clock;
 mod enospc;
 mod kill;
 mod linear;
 mod load;
 mod map;
 mod map_reader;
+mod memory;
 mod oracle;
 mod oracle_log;
+mod plans;
 mod power_cut;
 mod random;
+mod readonly;
 mod report;
 mod request;
 mod rig;
@@ -30,6 +35,7 @@ mod scratch;
 mod script;
 mod shell;
 mod shut;
+mod slow;
 mod soak;
 mod syscalls;
 mod thin;
@@ -43,9 +49,9 @@ use clap::{Args, ValueEnum};
 pub(crate) use self::map_reader::{MapReaderOptions, run as map_reader};
 pub(crate) use self::soak::{SoakOptions, run as soak};
 
+use self::plans::PLANS;
 use self::report::Report;
 use self::rig::Setting;
-use self::shell::Program;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::machine::MachineLoad;
@@ -87,7 +93,17 @@ enum Experiment {
     Syscalls,
     /// A mapped table that is cut short or cannot be read
     Map,
-    /// All of them
+    /// Clocks that jump, under faketime
+    Clock,
+    /// A group of processes that may use 64 MiB
+    Memory,
+    /// A file system that turns read-only
+    ReadOnly,
+    /// Power cuts while syncs are held back
+    Slow,
+    /// A sync that takes longer than the server is patient
+    Hang,
+    /// All that a push affords
     All,
 }
 
@@ -101,15 +117,13 @@ pub(crate) fn run(options: &CrashOptions) -> Outcome {
         keep: options.keep,
     };
     println!("seed {seed}");
-    let chosen =
-        |experiment| options.experiment == experiment || options.experiment == Experiment::All;
     let mut reports = Vec::new();
-    for plan in PLANS.iter().filter(|plan| chosen(plan.experiment)) {
+    for plan in PLANS.iter().filter(|plan| plan.is_chosen_by(options.experiment)) {
         setting.interrupt.check()?;
         match plan.obstacle() {
             Some(obstacle) => println!("NOTICE: {} is skipped: {obstacle}", plan.name),
             None => {
-                let cycles = options.cycles.unwrap_or(plan.cycles);
+                let cycles = options.cycles.unwrap_or(plan.cycles.max(1));
                 let report = (plan.run)(&setting, cycles)?;
                 println!("{} {:.1} s", report.name, report.seconds);
                 reports.push(report);
@@ -117,132 +131,6 @@ pub(crate) fn run(options: &CrashOptions) -> Outcome {
         }
     }
     conclude(&reports)
-}
-
-/// A soak in which every system call can be made to fail once.
-const LONG_SOAK_MINUTES: u64 = 30;
-
-/// One line of what a push runs.
-struct Plan {
-    experiment: Experiment,
-    name: &'static str,
-    /// Cycles where the command line does not say.
-    cycles: u64,
-    needs_root: bool,
-    programs: &'static [Program],
-    run: fn(&Setting, u64) -> Outcome<Report>,
-}
-
-const PLANS: [Plan; 11] = [
-    Plan {
-        experiment: Experiment::Kill,
-        name: "kill",
-        cycles: 100,
-        needs_root: false,
-        programs: &[],
-        run: kill::run,
-    },
-    Plan {
-        experiment: Experiment::Shut,
-        name: "shut ext4",
-        cycles: 20,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4],
-        run: |setting, cycles| shut::run(setting, "ext4", cycles),
-    },
-    Plan {
-        experiment: Experiment::Shut,
-        name: "shut xfs",
-        cycles: 20,
-        needs_root: true,
-        programs: &[shell::MKFS_XFS],
-        run: |setting, cycles| shut::run(setting, "xfs", cycles),
-    },
-    Plan {
-        experiment: Experiment::Shut,
-        name: "shut control",
-        cycles: 3,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4],
-        run: shut::run_control,
-    },
-    Plan {
-        experiment: Experiment::Thin,
-        name: "thin",
-        cycles: 6,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4],
-        run: thin::run,
-    },
-    Plan {
-        experiment: Experiment::Enospc,
-        name: "enospc tmpfs",
-        cycles: 3,
-        needs_root: true,
-        programs: &[],
-        run: |setting, cycles| enospc::run(setting, "tmpfs", cycles),
-    },
-    Plan {
-        experiment: Experiment::Enospc,
-        name: "enospc ext4",
-        cycles: 3,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4],
-        run: |setting, cycles| enospc::run(setting, "ext4", cycles),
-    },
-    Plan {
-        experiment: Experiment::Blk,
-        name: "blk",
-        cycles: 30,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU],
-        run: blk::run,
-    },
-    Plan {
-        experiment: Experiment::Blk,
-        name: "blk control",
-        cycles: 10,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU],
-        run: blk::run_control,
-    },
-    Plan {
-        experiment: Experiment::Syscalls,
-        name: "syscalls",
-        cycles: 150,
-        needs_root: false,
-        programs: &[shell::STRACE],
-        run: syscalls::run,
-    },
-    Plan {
-        experiment: Experiment::Map,
-        name: "map",
-        cycles: 10,
-        needs_root: true,
-        programs: &[shell::MKFS_EXT4, shell::FUSERMOUNT, shell::QEMU, shell::DEBUGFS],
-        run: map::run,
-    },
-];
-
-impl Plan {
-    /// Cycles of one round of a soak: every system call if there is time for
-    /// that, the rest as a push.
-    fn soak_cycles(&self, minutes: u64) -> u64 {
-        let is_long = minutes >= LONG_SOAK_MINUTES;
-        if is_long && self.experiment == Experiment::Syscalls { u64::MAX } else { self.cycles }
-    }
-
-    /// Why this machine cannot run it.
-    fn obstacle(&self) -> Option<String> {
-        if self.needs_root && !shell::is_root() {
-            return Some("it mounts file systems, and you are not root".into());
-        }
-        if let Some(program) = shell::missing(self.programs) {
-            return Some(format!("{program} is not installed and cannot be"));
-        }
-        let has_loops = !self.needs_root || shell::has_loop_devices();
-        (!has_loops).then(|| "there is no free loop device".into())
-    }
 }
 
 fn conclude(reports: &[Report]) -> Outcome {

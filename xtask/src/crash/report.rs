@@ -40,19 +40,6 @@ impl fmt::Display for Violation {
     }
 }
 
-impl Report {
-    /// Adds another run of the same experiment; the first violation stays.
-    pub(crate) fn add(&mut self, other: Report) {
-        self.cycles += other.cycles;
-        self.acknowledged += other.acknowledged;
-        self.keys_read += other.keys_read;
-        self.histories += other.histories;
-        self.seconds += other.seconds;
-        self.remarks.extend(other.remarks);
-        self.violation = self.violation.take().or(other.violation);
-    }
-}
-
 /// Carries an experiment out in a scratch directory of its own, which is kept
 /// if it fails. Whatever fails counts: a server that does not come back is as
 /// bad as one that comes back without its data.
@@ -96,6 +83,36 @@ pub(crate) fn conduct(
     })
 }
 
+/// Adds the remarks of another run: where they are alike but for their
+/// figures, these are added.
+pub(crate) fn add_remarks(all: &mut Vec<String>, more: Vec<String>) {
+    for remark in more {
+        match all.iter_mut().find(|known| shape(known) == shape(&remark)) {
+            Some(known) => *known = sum(known, &remark),
+            None => all.push(remark),
+        }
+    }
+}
+
+/// The words of a remark, with nothing for each figure.
+fn shape(remark: &str) -> Vec<&str> {
+    remark.split(|letter: char| letter.is_ascii_digit()).filter(|part| !part.is_empty()).collect()
+}
+
+/// A remark with the figures of both.
+fn sum(one: &str, other: &str) -> String {
+    let words = one.split(' ').zip(other.split(' ')).map(|(one, other)| {
+        let figure = one.trim_end_matches([',', ';']);
+        let figures: Option<(u64, u64)> =
+            figure.parse().ok().zip(other.trim_end_matches([',', ';']).parse().ok());
+        figures.map_or_else(
+            || one.to_owned(),
+            |(left, right)| format!("{}{}", left + right, &one[figure.len()..]),
+        )
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The rows as a table.
 pub(crate) fn table(reports: &[Report]) -> String {
     let mut table = Table::new();
@@ -123,4 +140,17 @@ pub(crate) fn table(reports: &[Report]) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::add_remarks;
+
+    #[test]
+    fn remarks_that_differ_in_their_figures_become_one() {
+        let mut all = vec!["3 of 20 caught, 1 missed".to_owned()];
+        let more = ["17 of 20 caught, 2 missed", "EIO in wal.log 4", "EIO in wal.log 12"];
+        add_remarks(&mut all, more.map(String::from).to_vec());
+        assert_eq!(all, ["20 of 40 caught, 3 missed", "EIO in wal.log 16"]);
+    }
 }

@@ -112,7 +112,8 @@ impl Rig {
         self.plan_with(&options, durability, data_dir)
     }
 
-    fn plan_with(
+    /// These options, written to the configuration file.
+    pub(crate) fn plan_with(
         &mut self,
         options: &Value,
         durability: &'static str,

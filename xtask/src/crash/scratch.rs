@@ -86,7 +86,12 @@ impl Mount {
 
     /// Gives a file system in memory another size.
     pub(crate) fn resize_tmpfs(&self, kibibytes: u64) -> Outcome {
-        let options = format!("remount,size={kibibytes}k");
+        self.remount(&format!("size={kibibytes}k"))
+    }
+
+    /// Changes an option of a mounted file system.
+    pub(crate) fn remount(&self, option: &str) -> Outcome {
+        let options = format!("remount,{option}");
         let arguments = ["-o".as_ref(), options.as_ref(), self.point.as_os_str()];
         shell::run("mount", &arguments).map(drop)
     }

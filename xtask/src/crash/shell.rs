@@ -16,6 +16,7 @@ pub(crate) struct Program {
 pub(crate) const MKFS_EXT4: Program = Program { name: "mkfs.ext4", package: "e2fsprogs" };
 pub(crate) const MKFS_XFS: Program = Program { name: "mkfs.xfs", package: "xfsprogs" };
 pub(crate) const STRACE: Program = Program { name: "strace", package: "strace" };
+pub(crate) const FAKETIME: Program = Program { name: "faketime", package: "faketime" };
 pub(crate) const FUSERMOUNT: Program = Program { name: "fusermount3", package: "fuse3" };
 pub(crate) const DEBUGFS: Program = Program { name: "debugfs", package: "e2fsprogs" };
 pub(crate) const QEMU: Program = Program { name: "qemu-storage-daemon", package: "qemu-utils" };

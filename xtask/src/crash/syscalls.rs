@@ -3,8 +3,8 @@
 //!
 //! strace counts in each thread for itself, and threads share the work
 //! differently each time, so the N-th call of a kind may not come. A number is
-//! tried if each of several counting runs got to it; what was tried and did not
-//! happen is in the table.
+//! tried if each of several counting runs got to it, and tried again a few
+//! times if the call did not come; what did not happen then is in the table.
 //!
 //! Whatever happens: no panic, errors in words, an end when asked to, and
 //! after a start without faults everything acknowledged is there.
@@ -21,7 +21,7 @@ use super::report::{Report, conduct};
 use super::rig::{Rig, Setting};
 use super::scratch::Scratch;
 use super::script;
-use super::tracer::{injection, tracer};
+use super::tracer::{injection, tracer, was_killed};
 use crate::failure::{Context, Failure, Outcome};
 use crate::server_process::Server;
 
@@ -39,7 +39,9 @@ const INTERRUPT: &str = "error=EINTR";
 /// Runs without a fault in which a call must come to be tried.
 const COUNTING_RUNS: usize = 6;
 /// Of the faults that are tried, so many in a hundred must happen.
-const LEAST_PERCENT: u64 = 60;
+const LEAST_PERCENT: u64 = 90;
+/// Tries of one fault, until its call comes.
+const TRIES: u32 = 4;
 /// The longest an orderly end may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 const SIGKILL: i32 = 9;
@@ -62,11 +64,10 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             rig.setting.interrupt.check()?;
             let drawn = rig.random.below(faults.len() as u64) as usize;
             let fault = faults.swap_remove(drawn);
-            let has_arrived = inject(scratch, rig, &fault).map_err(|failure| Failure {
+            arrived += u64::from(insist(scratch, rig, &fault).map_err(|failure| Failure {
                 message: format!("{fault:?}: {}", failure.message),
                 ..failure
-            })?;
-            arrived += u64::from(has_arrived);
+            })?);
             rig.cycles += 1;
         }
         let share = format!("{arrived} of {} faults happened", rig.cycles);
@@ -76,6 +77,16 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             false => Err(Failure::check(format!("too few: {share}"))),
         }
     })
+}
+
+/// Tries until the call comes, a few times; true if it came.
+fn insist(scratch: &Scratch, rig: &mut Rig, fault: &Fault) -> Outcome<bool> {
+    for _ in 0..TRIES {
+        if inject(scratch, rig, fault)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What could have failed in every run of the script without a fault.
@@ -149,36 +160,38 @@ fn inject(scratch: &Scratch, rig: &mut Rig, fault: &Fault) -> Outcome<bool> {
     let tracer = tracer(&trace, &injection(kind, effect, *number));
     let plan = rig.plain_plan(&data_dir)?;
     let interrupt = rig.setting.interrupt.clone();
-    let events = match Server::start_under(&tracer, &plan, &interrupt) {
+    let (events, is_killed) = match Server::start_under(&tracer, &plan, &interrupt) {
         Ok(server) => {
             let transcript = script::play(server.port(), &rig.share_log())?;
             let (status, printed) = server.ended(PATIENCE)?;
             require_decent_end(status, &printed)?;
             require_words(&transcript.errors)?;
             if *effect == INTERRUPT {
-                let has_arrived = has_happened(&trace)?;
+                let has_arrived = has_injected(&trace)?;
                 require_repetition(kind, has_arrived, status, &transcript.errors, &printed)?;
             }
-            transcript.events
+            (transcript.events, status.signal() == Some(SIGKILL))
         }
         // It may refuse to start, in words, or be killed before.
         Err(failure) => {
             interrupt.check()?;
             require_refusal(&failure.message)?;
-            Vec::new()
+            (Vec::new(), was_killed(&failure.message))
         }
     };
+    // Whom strace kills it need not have written down yet.
+    let has_arrived = is_killed || has_injected(&trace)?;
     let oracle = Rig::oracle_of(events)?;
     let server = Server::start(&plan, &interrupt)?;
     rig.judge_by(oracle, &server)?.into_outcome()?;
     server.kill()?;
-    has_happened(&trace)
+    Ok(has_arrived)
 }
 
 /// True if strace did what it was told to.
-fn has_happened(trace: &Path) -> Outcome<bool> {
+fn has_injected(trace: &Path) -> Outcome<bool> {
     let text = fs::read_to_string(trace).context(trace.display())?;
-    Ok(text.contains("INJECTED") || text.contains("killed by SIGKILL"))
+    Ok(text.contains("INJECTED"))
 }
 
 /// An interrupted call is repeated, and nobody hears of it; but not a sync:

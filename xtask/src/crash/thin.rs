@@ -60,20 +60,24 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             rig.take_over(fresh);
             let name = outcome?;
             rig.cycles += u64::from(!NOTES.contains(&name.as_str()));
-            *synced.entry(name).or_default() += 1;
+            *synced.entry(kind_of(&name)).or_default() += 1;
             if rig.cycles == cycles {
                 break;
             }
         }
-        let counts = synced.iter().map(|(name, count)| format!("{name} {count}"));
-        let counts: Vec<String> = counts.collect();
-        let remark = format!("EIO from the sync of {}", counts.join(", "));
-        rig.remarks.push(remark.clone());
+        let counts = synced.iter().map(|(name, count)| format!("EIO from a sync: {name} {count}"));
+        rig.remarks.extend(counts);
+        let remark = rig.remarks.join(", ");
         match rig.cycles == cycles {
             true => Ok(()),
             false => Err(Failure::check(format!("too few failed in fdatasync: {remark}"))),
         }
     })
+}
+
+/// The name of a file without its number.
+fn kind_of(name: &str) -> String {
+    name.replace(|letter: char| letter.is_ascii_digit(), "").replace("_.", ".")
 }
 
 /// Returns the name of the file whose sync failed.

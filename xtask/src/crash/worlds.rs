@@ -111,7 +111,12 @@ impl Worlds {
             return Err(format!("a read of {key} shows {seen:?}, legal is one of {legal:?}"));
         }
         let effect = |state| (key.to_owned(), state);
-        let is_doubtful = self.doubtful.contains(&effect(seen));
+        // It may also be what was there before, as where a doubtful delete is
+        // of a key that was not there: then the read shows nothing of it.
+        let was_there =
+            |branch: &Branch| branch.holds(key) == seen && !branch.happened.contains(&effect(seen));
+        let is_doubtful =
+            self.doubtful.contains(&effect(seen)) && !self.branches.iter().any(was_there);
         self.branches.retain(|branch| {
             let held = branch.holds(key);
             let is_shown = !is_doubtful || branch.happened.contains(&effect(seen));
@@ -285,6 +290,12 @@ mod tests {
                 true,
             ),
             ("unseen, and not there", vec![read("a", Some(1))], (Some(1), None), true),
+            (
+                "absent before a doubtful delete, and there after the restart",
+                vec![unclear(Verb::Del, &["b"], 5), read("b", None)],
+                (Some(2), Some(2)),
+                true,
+            ),
             ("seen, and there", vec![read("a", Some(2))], (Some(2), Some(2)), true),
             ("seen, and taken back", vec![read("a", Some(2))], (Some(1), None), false),
             (

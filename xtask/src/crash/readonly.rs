@@ -1,0 +1,103 @@
+//! A file system that turns read-only under the server, as ext4 does when it
+//! meets damage: writes are refused in words, reads go on, a start on it is
+//! refused in words, and when it can be written again all that was acknowledged
+//! is there.
+//!
+//! A plain `remount,ro` is refused by the kernel while a file is open for
+//! writing; `remount,abort` is what an error of the device comes to.
+
+use std::sync::atomic::Ordering;
+
+use super::load::Moment;
+use super::report::{Report, conduct};
+use super::rig::{Durabilities, Rig, Setting};
+use super::scratch::{Mount, format, sparse_file};
+use crate::failure::{Context, Failure, Outcome};
+use crate::resp::Reply;
+use crate::server_process::Server;
+
+const IMAGE_BYTES: u64 = 64 << 20;
+const MOUNT_OPTIONS: &str = "loop,noatime,errors=remount-ro";
+/// Replies before it happens, at the most.
+const MOST_REPLIES: u64 = 250;
+/// Replies after it until the writers stop, if they are not refused before.
+const REPLIES_AFTER: u64 = 50_000;
+
+/// So many times with one database.
+pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
+    conduct("read-only", setting, |scratch, rig| {
+        let image = scratch.path().join("disk.img");
+        let point = scratch.path().join("disk");
+        sparse_file(&image, IMAGE_BYTES)?;
+        format("ext4", &image)?;
+        while rig.cycles < cycles {
+            rig.setting.interrupt.check()?;
+            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+            let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
+            rig.confirm(&server)?;
+            turn_under_load(rig, &server, &disk)?;
+            server.kill()?;
+            rig.advance()?;
+            require_no_start(rig, &disk)?;
+            disk.unmount()?;
+            rig.cycles += 1;
+        }
+        let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+        let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
+        rig.confirm(&server)?;
+        server.kill()
+    })
+}
+
+fn turn_under_load(rig: &mut Rig, server: &Server, disk: &Mount) -> Outcome {
+    let moment = Moment { replies_after: REPLIES_AFTER, ..rig.draw_moment(MOST_REPLIES) };
+    // As with a cut of the power: promises end before it.
+    let mut last_moment = 0;
+    let clock = rig.share_clock();
+    let end = rig.load(server.port(), moment, || {
+        last_moment = clock.fetch_add(1, Ordering::SeqCst);
+        disk.remount("abort")
+    })?;
+    if end.errors.is_empty() {
+        return Err(Failure::check("the disk is read-only and no write was refused"));
+    }
+    rig.forget_after(last_moment)?;
+    require_refusals(server)?;
+    rig.observe(server)
+}
+
+/// Every write is refused, in words that say what to do.
+fn require_refusals(server: &Server) -> Outcome {
+    let writes: [&[&[u8]]; 3] =
+        [&[b"SET", b"late", b"1"], &[b"INCR", b"later"], &[b"MSET", b"a", b"1"]];
+    let mut client = server.connect()?;
+    for write in writes {
+        let reply = client.call(write).context("cannot write")?;
+        let is_typed = match &reply {
+            Reply::Error(text) => text.starts_with("MISCONF ") && text.contains("open it again"),
+            _ => false,
+        };
+        if !is_typed {
+            return Err(Failure::check(format!("a read-only disk was answered by {reply:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// A server cannot start there, and says so.
+fn require_no_start(rig: &mut Rig, disk: &Mount) -> Outcome {
+    match rig.start(&disk.point().join("data"), Durabilities::Sync) {
+        Ok(_) => Err(Failure::check("a server started on a read-only disk")),
+        Err(failure) => {
+            rig.setting.interrupt.check()?;
+            let message = failure.message;
+            let is_told = message.contains("ended before it was ready (exit status: ")
+                && message.to_ascii_lowercase().contains("read-only")
+                && !message.contains("panicked");
+            match is_told {
+                true => Ok(()),
+                false => Err(Failure::check(format!("a start on a read-only disk: {message}"))),
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A disk that takes its time: strace holds back `fdatasync`.
+//!
+//! `slow` holds each one back before it is done and cuts the power meanwhile:
+//! what was acknowledged before its sync is then lost, and found missing.
+//! `hang` holds one back for longer than the server is patient: reads go on,
+//! new writes are answered `BUSY`, those that wait are answered when it is done.
+
+use std::ffi::OsString;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::load::Moment;
+use super::power_cut::cut_power;
+use super::report::{Report, conduct};
+use super::rig::{Durabilities, Rig, Setting};
+use super::scratch::{Mount, Scratch, format, sparse_file};
+use super::tracer::tracer;
+use crate::failure::{Context, Failure, Outcome};
+use crate::resp::Reply;
+use crate::server_process::Server;
+
+const IMAGE_BYTES: u64 = 64 << 20;
+const MOUNT_OPTIONS: &str = "loop,noatime";
+/// How long a sync of the slow disk is held back, in milliseconds.
+const DELAYS_MS: [u64; 4] = [5, 20, 60, 150];
+/// The first sync of each thread that is held back, at the most.
+const FIRST_SYNCS: u64 = 20;
+/// The power is cut so long after the first reply at the latest, in
+/// milliseconds, or after so many replies.
+const MOST_MILLISECONDS: u64 = 250;
+const MOST_REPLIES: u64 = 150;
+/// How long a sync of the hanging disk is held back, and when new writes are
+/// tried meanwhile: after more than the ten seconds of the server's patience.
+const HANG: Duration = Duration::from_secs(14);
+const TRIED_AFTER: Duration = Duration::from_millis(11_500);
+/// More replies than there are before it hangs.
+const NEVER_REACHED: u64 = 1_000_000;
+
+/// So many cuts of the power while a sync is held back, with one database.
+pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
+    conduct("slow", setting, |scratch, rig| {
+        let image = scratch.path().join("disk.img");
+        let point = scratch.path().join("disk");
+        sparse_file(&image, IMAGE_BYTES)?;
+        format("ext4", &image)?;
+        while rig.cycles < cycles {
+            rig.setting.interrupt.check()?;
+            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+            cut_while_slow(scratch, rig, disk)?;
+            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+            let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
+            rig.confirm(&server)?;
+            server.kill()?;
+            disk.unmount()?;
+            rig.cycles += 1;
+        }
+        Ok(())
+    })
+}
+
+/// So many disks that hang once, each with a new database.
+pub(crate) fn run_hang(setting: &Setting, cycles: u64) -> Outcome<Report> {
+    conduct("hang", setting, |scratch, rig| {
+        while rig.cycles < cycles {
+            rig.setting.interrupt.check()?;
+            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles)?;
+            let outcome = hang(scratch, &mut fresh);
+            rig.take_over(fresh);
+            outcome?;
+            rig.cycles += 1;
+        }
+        Ok(())
+    })
+}
+
+fn cut_while_slow(scratch: &Scratch, rig: &mut Rig, disk: Mount) -> Outcome {
+    let first = 1 + rig.random.below(FIRST_SYNCS);
+    let delay = Duration::from_millis(rig.random.pick(&DELAYS_MS));
+    let words = slow_syncs(scratch, "delay_enter", delay, &format!("{first}+"));
+    let plan = rig.plan(&disk.point().join("data"), Durabilities::Sync)?;
+    let server = Server::start_under(&words, &plan, &rig.setting.interrupt.clone())?;
+    let at_latest = Some(Duration::from_millis(rig.random.below(MOST_MILLISECONDS)));
+    let moment = Moment { at_latest, ..rig.draw_moment(MOST_REPLIES) };
+    let mut last_moment = 0;
+    let clock = rig.share_clock();
+    rig.load(server.port(), moment, || {
+        last_moment = clock.fetch_add(1, Ordering::SeqCst);
+        cut_power(disk.point())?;
+        server.kill()
+    })?;
+    rig.forget_after(last_moment)?;
+    rig.advance()?;
+    disk.unmount()
+}
+
+fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
+    let data_dir = scratch.subdirectory("data")?;
+    std::fs::remove_dir_all(&data_dir).context(data_dir.display())?;
+    let first = 1 + rig.random.below(FIRST_SYNCS);
+    let words = slow_syncs(scratch, "delay_exit", HANG, &first.to_string());
+    let plan = rig.plan(&data_dir, Durabilities::Sync)?;
+    let server = Server::start_under(&words, &plan, &rig.setting.interrupt.clone())?;
+    let moment = Moment {
+        replies: NEVER_REACHED,
+        at_latest: Some(TRIED_AFTER),
+        delay: Duration::ZERO,
+        replies_after: 0,
+    };
+    let end = rig.load(server.port(), moment, || require_patience(&server))?;
+    let is_busy = |text: &&String| !text.starts_with("BUSY ");
+    if let Some(text) = end.errors.iter().find(is_busy) {
+        return Err(Failure::check(format!("a disk that hung was answered by {text:?}")));
+    }
+    if !end.reached {
+        return Err(Failure::check("the writers did not wait for the disk"));
+    }
+    let reply = server.connect()?.call(&[b"SET", b"late", b"2"]).context("a write afterwards")?;
+    if !reply.is_ok() {
+        return Err(Failure::check(format!("when the disk is well again: {reply:?}")));
+    }
+    server.kill()?;
+    rig.advance()?;
+    let server = rig.start(&data_dir, Durabilities::Sync)?;
+    rig.confirm(&server)?;
+    server.kill()
+}
+
+/// While the disk hangs: reads are answered, writes by BUSY.
+fn require_patience(server: &Server) -> Outcome {
+    let mut client = server.connect()?;
+    let read = client.call(&[b"GET", b"c0:r:0"]).context("a read while the disk hangs")?;
+    if let Reply::Error(text) = read {
+        return Err(Failure::check(format!("a read while the disk hangs: {text}")));
+    }
+    let write = client.call(&[b"SET", b"late", b"1"]).context("a write while the disk hangs")?;
+    match &write {
+        Reply::Error(text) if text.starts_with("BUSY ") => Ok(()),
+        _ => Err(Failure::check(format!("a write while the disk hangs: {write:?}"))),
+    }
+}
+
+/// The words that start a program whose syncs are held back.
+fn slow_syncs(scratch: &Scratch, effect: &str, delay: Duration, when: &str) -> Vec<OsString> {
+    let delay = delay.as_micros();
+    let options =
+        ["trace=fdatasync".to_owned(), format!("inject=fdatasync:{effect}={delay}:when={when}")];
+    tracer(&scratch.path().join("trace.txt"), &options)
+}
