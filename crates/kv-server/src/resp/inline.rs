@@ -3,6 +3,8 @@
 //! `"..."` knows `\n \r \t \b \a \xHH` and `\` before any other character;
 //! `'...'` knows `\'` only. A closing quote must end its word.
 
+use std::ops::Range;
+
 use super::args::Span;
 use super::error::ProtocolError;
 
@@ -10,7 +12,7 @@ use super::error::ProtocolError;
 /// grows by unquoting, so it is written over its own quoted form.
 pub(crate) fn split(
     bytes: &mut [u8],
-    line: Span,
+    line: Range<usize>,
     spans: &mut Vec<Span>,
 ) -> Result<(), ProtocolError> {
     let mut at = line.start;
@@ -38,7 +40,7 @@ pub(crate) fn split(
                 }
             }
         }
-        spans.push(Span { start, end });
+        spans.push(Span::new(start, end));
     }
 }
 
