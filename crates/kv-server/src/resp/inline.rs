@@ -53,7 +53,7 @@ fn unquote(
     quote: u8,
     end: &mut usize,
 ) -> Result<usize, ProtocolError> {
-    while at < line_end {
+    loop {
         let (byte, consumed) = match (&bytes[at..line_end], quote) {
             ([byte, ..], _) if *byte == quote => return Ok(at + 1),
             ([b'\\', b'\'', ..], b'\'') => (b'\'', 2),
@@ -64,13 +64,12 @@ fn unquote(
             }
             ([b'\\', escaped, ..], b'"') => (unescape(*escaped), 2),
             ([byte, ..], _) => (*byte, 1),
-            ([], _) => break,
+            ([], _) => return Err(ProtocolError::UnbalancedQuotes),
         };
         bytes[*end] = byte;
         *end += 1;
         at += consumed;
     }
-    Err(ProtocolError::UnbalancedQuotes)
 }
 
 fn unescape(escaped: u8) -> u8 {

@@ -275,6 +275,8 @@ fn replies_in_both_protocols() {
         .assert_eq(&reply(Reply::Set(vec![Reply::Integer(0)])));
     expect![[r"$3\r\n1.5\r\n | ,1.5\r\n"]].assert_eq(&reply(Reply::Double(1.5)));
     expect![[r"$4\r\n-inf\r\n | ,-inf\r\n"]].assert_eq(&reply(Reply::Double(f64::NEG_INFINITY)));
+    expect![[r"$3\r\ninf\r\n | ,inf\r\n"]].assert_eq(&reply(Reply::Double(f64::INFINITY)));
+    expect![[r"$3\r\nnan\r\n | ,nan\r\n"]].assert_eq(&reply(Reply::Double(f64::NAN)));
     expect![[r":1\r\n | #t\r\n"]].assert_eq(&reply(Reply::Boolean(true)));
     expect![[r"$1\r\nx\r\n | =5\r\ntxt:x\r\n"]].assert_eq(&reply(Reply::Verbatim("x".into())));
 }
