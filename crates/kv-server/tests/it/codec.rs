@@ -238,7 +238,8 @@ fn the_places_of_arguments_are_bounded() {
         }
         requests += found.len();
         assert!(found.iter().all(|args| args.len() == 1000));
-        assert!(decoder.held_bytes() < 64 << 10, "{} bytes", decoder.held_bytes());
+        // Five thousand, in a vector that doubles: room for 8192 of eight bytes.
+        assert!(decoder.held_bytes() <= 64 << 10, "{} bytes", decoder.held_bytes());
         decoder.consume(&mut buffer);
     }
     assert_eq!((requests, buffer.len()), (1000, 0));
