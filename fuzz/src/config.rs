@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use arbitrary::Arbitrary;
 use kv_server_parts::{Config, Overrides, load_config, show_config};
 
+use crate::allocation::bounded;
+
 /// What a configuration is put together from.
 #[derive(Debug, Arbitrary)]
 pub struct Input {
@@ -32,7 +34,8 @@ pub fn run(input: &Input) {
     });
     let password = [("KV_PASSWORD".to_owned(), SECRET.to_owned())];
     let variables: Vec<_> = variables.chain(password).collect();
-    match load(&path, &variables) {
+    let given = variables.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    match bounded(given + input.file.len(), || load(&path, &variables)) {
         Ok(config) => {
             let shown = show_config(&config);
             assert!(shown.iter().all(|(_, value)| value != SECRET));

@@ -5,7 +5,8 @@ use kv_engine::{Durability, Engine, Options, ReadMode, WriteBatch};
 use kv_env::{CrashChoice, Failure, Fault, SimDisk, SimOptions};
 use kv_sstable::Compression;
 
-use crate::specimen::{self, State, contents};
+use crate::allocation::bounded_by;
+use crate::specimen::{self, ENGINE_BYTES, State, contents};
 
 /// A history.
 #[derive(Debug, Arbitrary)]
@@ -48,14 +49,20 @@ enum Device {
 /// Steps that one history may have: the ops of the disk are kept.
 const MAX_STEPS: usize = 60;
 
+/// What a step may add for good: the simulated disk keeps every change and the
+/// files of each crash, the model a copy of its state for each batch.
+const STEP_BYTES: usize = 1 << 20;
+
 /// Plays a history.
 pub fn run(history: &History) {
-    let mut world = World::new(history);
-    for step in history.steps.iter().take(MAX_STEPS) {
-        world.play(step);
-    }
-    world.power_cut(CrashChoice::None);
-    assert_eq!(world.disk.violations(), Vec::<String>::new());
+    bounded_by(ENGINE_BYTES + MAX_STEPS * STEP_BYTES, || {
+        let mut world = World::new(history);
+        for step in history.steps.iter().take(MAX_STEPS) {
+            world.play(step);
+        }
+        world.power_cut(CrashChoice::None);
+        assert_eq!(world.disk.violations(), Vec::<String>::new());
+    });
 }
 
 struct World {

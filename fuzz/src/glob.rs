@@ -3,6 +3,8 @@
 use arbitrary::Arbitrary;
 use kv_server_parts::matches;
 
+use crate::allocation::bounded;
+
 /// A pattern and a text.
 #[derive(Debug, Arbitrary)]
 pub struct Input {
@@ -18,7 +20,8 @@ const SHORT_TEXT: usize = 1000;
 /// Matches both ways and compares.
 pub fn run(input: &Input) {
     let Input { ignore_case, pattern, text } = input;
-    let matched = matches(pattern, text, *ignore_case);
+    let input_bytes = pattern.len() + text.len();
+    let matched = bounded(input_bytes, || matches(pattern, text, *ignore_case));
     let is_short = pattern.len() <= SHORT_PATTERN && text.len() <= SHORT_TEXT;
     assert!(matched.answer.is_some() || !is_short, "a short pattern takes too long");
     let Some(answer) = matched.answer else { return };

@@ -15,6 +15,7 @@ pub mod engine_ops;
 pub mod glob;
 pub mod log_forge;
 pub mod manifest_replay;
+pub mod repair;
 pub mod resp;
 pub mod resp_conn;
 pub mod resp_reference;

@@ -7,15 +7,12 @@ use kv_compaction::{TableMeta, TableOrigin};
 use kv_core::{ChecksumSeed, SeqNo};
 use kv_engine::{VersionEdit, read_manifest_edits};
 
-use crate::allocation::bounded_by;
+use crate::allocation::{FIXED_BYTES, GROWTH, bounded_by};
 use crate::assert_is_damage;
+use crate::codec::EDIT_GROWTH;
 use crate::damage::{Damage, apply_all};
 use crate::log_forge::{Lies, LogForge};
 use crate::specimen::{Specimen, contents};
-
-/// Each of the vectors of an edit may start with the room that serde takes for
-/// a length that it has not seen to be true; three of them nest.
-const SERDE_BYTES: usize = 4 << 20;
 
 /// A manifest.
 #[derive(Debug, Arbitrary)]
@@ -66,7 +63,8 @@ fn examine(specimen: &Specimen, recipe: &Recipe) {
     let bytes = recipe.write(specimen);
     let disk = specimen.with_file(&specimen.manifest_name, &bytes);
     let (fs, name) = (disk.fs(), specimen.manifest_name.as_str());
-    let limit = 8 * bytes.len() + SERDE_BYTES;
+    // The reader, and all edits that it read.
+    let limit = (GROWTH + EDIT_GROWTH) * bytes.len() + FIXED_BYTES;
     match bounded_by(limit, || read_manifest_edits(&*fs, name)) {
         Ok(edits) => edits.iter().for_each(|edit| assert_round_trip(edit, specimen)),
         Err(error) => assert_is_damage(&error),

@@ -3,7 +3,7 @@
 
 use kv_server_parts::{ProtocolError, RequestDecoder, RequestLimits};
 
-use crate::allocation::bounded_by;
+use crate::allocation::bounded;
 use crate::resp_reference::{self, Request};
 
 /// Limits that inputs of a few kilobytes reach.
@@ -31,10 +31,6 @@ const LIMITS: [RequestLimits; 3] = [
     },
 ];
 
-/// What a decoder holds beside its input, per byte of it: an argument may be
-/// one byte and a space, its place takes sixteen, and vectors double.
-const PLACES: usize = 32;
-
 /// Decodes what is behind the first byte, which chooses the limits and how the
 /// rest is cut.
 pub fn run(data: &[u8]) {
@@ -59,8 +55,7 @@ fn decode(
     for piece in bytes.chunks(step) {
         buffer.extend_from_slice(piece);
         loop {
-            let limit = PLACES * buffer.len() + 4096;
-            let result = bounded_by(limit, || decoder.decode(&mut buffer));
+            let result = bounded(buffer.len(), || decoder.decode(&mut buffer));
             let found = decoder.requests(&buffer);
             requests.extend(
                 found.iter().map(|args| args.iter_from(0).map(<[u8]>::to_vec).collect::<Request>()),
@@ -71,7 +66,7 @@ fn decode(
                 return (requests, Some(error));
             }
             decoder.consume(&mut buffer);
-            if count < limits.requests_per_run {
+            if count == 0 {
                 break;
             }
         }

@@ -3,6 +3,7 @@
 
 use kv_server_parts::{Connection, OwnedArgs, RequestDecoder, RequestLimits};
 
+use crate::allocation::{FIXED_BYTES, GROWTH, bounded_by};
 use crate::resp_reference::take_reply;
 
 const LIMITS: RequestLimits = RequestLimits {
@@ -16,6 +17,11 @@ const LIMITS: RequestLimits = RequestLimits {
 /// Offsets above this would be answered too, with half a gigabyte of zeros.
 const MAX_OFFSET_DIGITS: usize = 6;
 
+/// What a command may take for each of its arguments: it may name a value of
+/// the longest length that offsets reach, of which there are then the one in
+/// the database, the one being made of it, and the one in the reply.
+const ARGUMENT_BYTES: usize = 3 * 1_100_000;
+
 /// Commands that answer by chance.
 const RANDOM: [&[u8]; 2] = [b"randomkey", b"lolwut"];
 
@@ -23,7 +29,9 @@ const RANDOM: [&[u8]; 2] = [b"randomkey", b"lolwut"];
 pub fn run(data: &[u8]) {
     let commands = requests(data);
     let mut whole = Connection::default();
-    let answers = whole.run(&commands);
+    let arguments: usize = commands.iter().map(|command| command.as_args().len()).sum();
+    let limit = GROWTH * data.len() + arguments * ARGUMENT_BYTES + FIXED_BYTES;
+    let answers = bounded_by(limit, || whole.run(&commands));
     assert!(answers.replies.len() <= commands.len());
     assert!(answers.is_closed || answers.replies.len() == commands.len());
     for (reply, protocol) in &answers.replies {

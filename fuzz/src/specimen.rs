@@ -9,6 +9,7 @@ use kv_engine::{
 };
 use kv_env::{CrashChoice, SimDisk};
 
+use crate::allocation::bounded_by;
 use crate::assert_is_damage;
 
 /// What a database holds.
@@ -16,6 +17,14 @@ pub type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The active segment of every database.
 pub const ACTIVE_SEGMENT: &str = "wal.log";
+
+/// What a check, an open engine and the simulated disk below it hold beside four
+/// times the files: chunks of memory tables of a mebibyte (the active one, the
+/// two that may wait, one that a flush reads, two kept for reuse), the block
+/// cache, chunks of a reader and a writer for each log, and on the disk the
+/// segments that were prepared, each with its copy for a power cut. No option
+/// and no input adds to it.
+pub const ENGINE_BYTES: usize = 32 << 20;
 
 /// Options under which a few writes already freeze, flush and compact.
 pub fn options() -> Options {
@@ -55,7 +64,7 @@ impl Specimen {
         let engine = Engine::open_in(disk.env(), options()).expect("an empty disk opens");
         let (mut flushed, mut last) = (State::new(), 0);
         for number in 0..24u8 {
-            let (key, value) = (vec![b'k', number % 10], vec![number; usize::from(number)]);
+            let (key, value) = (vec![b'k', number % KEYS], vec![number; usize::from(number)]);
             last = engine.put(&key, &value).expect("the disk is sound").0;
             flushed.insert(key, value);
             if number == 16 {
@@ -81,13 +90,33 @@ impl Specimen {
         disk
     }
 
+    /// The names of all files that count, in order.
+    pub fn file_names(&self) -> Vec<String> {
+        let entries = self.disk.fs().list().expect("it reads").into_iter();
+        let mut names: Vec<String> = entries.map(|entry| entry.name).collect();
+        names.retain(|name| name != "LOCK");
+        names.sort_unstable();
+        names
+    }
+
+    /// The bytes of a file.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        self.disk.read_file(name).expect("it is there")
+    }
+
+    /// The bytes of all files.
+    pub fn size_bytes(&self) -> usize {
+        self.file_names().iter().map(|name| self.read(name).len()).sum()
+    }
+
     /// Checks a disk and opens it: both agree on whether it is sound, neither
     /// panics, and a refusal changes nothing.
     pub fn examine(&self, disk: &SimDisk) -> Option<Engine> {
         let before = disk.fingerprint();
-        let verified = verify_directory(&disk.env(), true);
+        let limit = 4 * self.size_bytes() + ENGINE_BYTES;
+        let verified = bounded_by(limit, || verify_directory(&disk.env(), true));
         assert_eq!(disk.fingerprint(), before, "a check changes nothing");
-        let opened = Engine::open_in(disk.env(), options());
+        let opened = bounded_by(limit, || Engine::open_in(disk.env(), options()));
         let is_sound = is_sound(&verified);
         match opened {
             Ok(engine) => {
@@ -108,6 +137,15 @@ impl Default for Specimen {
     fn default() -> Specimen {
         Specimen::new()
     }
+}
+
+/// Keys that the writes of a specimen take turns with.
+const KEYS: u8 = 10;
+
+/// True if the specimen ever gave `key` this value.
+pub fn is_written(key: &[u8], value: &[u8]) -> bool {
+    let number = value.len() as u8;
+    value.len() < 24 && value.iter().all(|byte| *byte == number) && key == [b'k', number % KEYS]
 }
 
 /// All that an engine holds; the same in both directions.

@@ -11,7 +11,7 @@ use kv_sstable::{
     TableOptions,
 };
 
-use crate::allocation::bounded_by;
+use crate::allocation::{FIXED_BYTES, GROWTH, bounded_by, own};
 use crate::assert_is_damage;
 use crate::damage::{Damage, apply_all};
 use crate::specimen::DATABASE_ID;
@@ -20,9 +20,12 @@ use crate::table_forge::Parts;
 const NAME: &str = "sst_000007.db";
 const FILE_ID: u64 = 7;
 
-/// LZ4 makes at most 255 bytes of one, and a block that is read is in the
-/// cache and in the hands of its reader.
-const LARGEST_GROWTH: usize = 512;
+/// LZ4 makes at most 255 bytes of one, by its format, and a decompressed block
+/// has at most 16 MiB. At once there are one in the hands of a reader, one in
+/// the cache, and one that a check or a scan has made for itself.
+const LZ4_GROWTH: usize = 255;
+const LARGEST_BLOCK_BYTES: usize = 16 << 20;
+const BLOCKS_AT_ONCE: usize = 3;
 
 /// A table.
 #[derive(Debug, Arbitrary)]
@@ -82,10 +85,9 @@ pub fn examine(bytes: &[u8], may_be_compressed: bool, probes: &[Vec<u8>]) -> Fin
     let disk = SimDisk::new(1);
     disk.write_file(NAME, bytes);
     let fs = disk.fs();
-    let growth = if may_be_compressed { LARGEST_GROWTH } else { 4 };
-    // The entries that are gathered here are ours: a block of the smallest
-    // entries is a thirtieth of them.
-    let limit = (growth + 64) * bytes.len() + (1 << 20);
+    let block_bytes = (LZ4_GROWTH * bytes.len()).min(LARGEST_BLOCK_BYTES);
+    let decompressed = if may_be_compressed { BLOCKS_AT_ONCE * block_bytes } else { 0 };
+    let limit = GROWTH * bytes.len() + decompressed + FIXED_BYTES;
     let [by_map, by_pread] = [ReadMode::Map, ReadMode::Pread]
         .map(|mode| bounded_by(limit, || read(&*fs, bytes.len(), mode, probes)));
     assert_eq!(by_map.entries.is_ok(), by_pread.entries.is_ok(), "the modes disagree");
@@ -162,7 +164,7 @@ fn scan(table: &Arc<Table>, purpose: CursorPurpose) -> Result<Vec<OwnedEntry>> {
     let mut forwards = Vec::new();
     cursor.seek_to_first()?;
     while cursor.valid() {
-        forwards.push(entry(&cursor));
+        own(|| forwards.push(entry(&cursor)));
         cursor.next()?;
     }
     let mut steps = 0;
@@ -170,11 +172,16 @@ fn scan(table: &Arc<Table>, purpose: CursorPurpose) -> Result<Vec<OwnedEntry>> {
     while cursor.valid() {
         steps += 1;
         let expected = forwards.len().checked_sub(steps).map(|index| &forwards[index]);
-        assert_eq!(Some(&entry(&cursor)), expected, "the way back differs");
+        assert!(expected.is_some_and(|entry| is_at(&cursor, entry)), "the way back differs");
         cursor.prev()?;
     }
     assert_eq!(steps, forwards.len());
     Ok(forwards)
+}
+
+fn is_at(cursor: &impl Cursor, entry: &OwnedEntry) -> bool {
+    (cursor.key(), cursor.seqno(), cursor.kind(), cursor.value())
+        == (&entry.key[..], entry.seqno, entry.kind, &entry.value[..])
 }
 
 fn entry(cursor: &impl Cursor) -> OwnedEntry {

@@ -5,7 +5,7 @@ use kv_core::{DecodedBatch, FileKind, Kind, WriteBatch};
 use kv_env::SimDisk;
 use kv_wal::{LogReader, SegmentPosition, Tail};
 
-use crate::allocation::bounded_by;
+use crate::allocation::{bounded, own};
 use crate::assert_is_damage;
 use crate::damage::{Damage, apply_all};
 use crate::log_forge::{FRAME_BYTES, Lies, LogForge};
@@ -140,16 +140,14 @@ fn read(bytes: &[u8], position: SegmentPosition) -> Reading {
     disk.write_file(ACTIVE_SEGMENT, bytes);
     let fs = disk.fs();
     let mut reading = Reading { payloads: Vec::new(), tail: None };
-    // Chunk, scratch and tail may each be as long as the file; the payloads
-    // are ours. Vectors double.
-    bounded_by(8 * bytes.len() + (1 << 20), || {
+    bounded(bytes.len(), || {
         let mut reader = match LogReader::open(&*fs, ACTIVE_SEGMENT, FileKind::Wal, position) {
             Ok(reader) => reader,
             Err(error) => return assert_is_damage(&error),
         };
         loop {
             match reader.next_record() {
-                Ok(Some(record)) => reading.payloads.push(record.payload.to_vec()),
+                Ok(Some(record)) => own(|| reading.payloads.push(record.payload.to_vec())),
                 Ok(None) => break,
                 Err(error) => {
                     assert_is_damage(&error);

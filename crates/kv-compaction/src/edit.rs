@@ -32,8 +32,10 @@ pub struct VersionEdit {
     /// Every file id from here on is unused.
     pub next_file_id: Option<u64>,
     /// New tables with their level.
+    #[serde(deserialize_with = "kv_core::bounded_list")]
     pub added: Vec<(u32, TableMeta)>,
     /// Level and id of the tables that go.
+    #[serde(deserialize_with = "kv_core::bounded_list")]
     pub removed: Vec<(u32, u64)>,
     /// Every write up to here is in a table.
     pub flushed_through: Option<SeqNo>,
@@ -41,12 +43,15 @@ pub struct VersionEdit {
     pub oldest_segment: Option<u64>,
     /// Id and random identity of segments that were opened: a file with the id
     /// of one and another identity comes from another copy of the database.
+    #[serde(deserialize_with = "kv_core::bounded_list")]
     pub segment_uids: Vec<(u64, [u8; 16])>,
     /// Id of segments that a recovery found without an end mark, and the length
     /// in bytes that it gave their files.
+    #[serde(deserialize_with = "kv_core::bounded_list")]
     pub segment_ends: Vec<(u64, u64)>,
     /// Room for later facts. A reader ignores a property it does not know,
     /// unless its name starts with `!`: then it refuses the edit.
+    #[serde(deserialize_with = "kv_core::bounded_properties")]
     pub properties: BTreeMap<String, Vec<u8>>,
 }
 

@@ -12,8 +12,10 @@ pub type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySpan {
     /// First key.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub smallest: Vec<u8>,
     /// Last key, not before the first.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub largest: Vec<u8>,
 }
 

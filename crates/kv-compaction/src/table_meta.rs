@@ -60,8 +60,10 @@ pub struct TableMeta {
     /// Entries that are deletes.
     pub deletes: u64,
     /// First key.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub smallest_key: Vec<u8>,
     /// Last key.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub largest_key: Vec<u8>,
     /// Oldest entry.
     pub smallest_seqno: SeqNo,
@@ -70,6 +72,7 @@ pub struct TableMeta {
     /// Set if the entries are a part of another file. Reserved.
     pub slice: Option<TableSlice>,
     /// Room for later facts; see [`VersionEdit::properties`](crate::VersionEdit).
+    #[serde(deserialize_with = "kv_core::bounded_properties")]
     pub properties: BTreeMap<String, Vec<u8>>,
 }
 

@@ -177,7 +177,58 @@ pub struct DecodedBatch<'a> {
     /// Number of the first write.
     pub first_seqno: SeqNo,
     /// The writes in order.
-    pub ops: Vec<BatchOp<'a>>,
+    pub ops: BatchOps<'a>,
+}
+
+/// The writes of a decoded batch, which stay in its payload: a list of them
+/// would take thirteen times as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchOps<'a> {
+    /// Intact, as [`DecodedBatch::decode`] has found.
+    bytes: &'a [u8],
+    count: u32,
+}
+
+impl<'a> BatchOps<'a> {
+    /// Number of writes.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// True without writes.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The writes in order.
+    pub fn iter(&self) -> BatchOpsIter<'a> {
+        BatchOpsIter { decoder: Decoder::new(self.bytes) }
+    }
+}
+
+impl<'a> IntoIterator for &BatchOps<'a> {
+    type Item = BatchOp<'a>;
+    type IntoIter = BatchOpsIter<'a>;
+
+    fn into_iter(self) -> BatchOpsIter<'a> {
+        self.iter()
+    }
+}
+
+/// Goes through the writes of a decoded batch.
+#[derive(Debug, Clone)]
+pub struct BatchOpsIter<'a> {
+    decoder: Decoder<'a>,
+}
+
+impl<'a> Iterator for BatchOpsIter<'a> {
+    type Item = BatchOp<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<BatchOp<'a>> {
+        // They were decoded before: nothing ends this but the last.
+        decode_op(&mut self.decoder)
+    }
 }
 
 impl<'a> DecodedBatch<'a> {
@@ -203,8 +254,8 @@ impl<'a> DecodedBatch<'a> {
         if last.is_none_or(|last| last > SeqNo::MAX.0) {
             return Err(corrupt(0, "sequence number out of range"));
         }
-        // An op is three bytes at least, so a false count cannot allocate more.
-        let mut ops = Vec::with_capacity((count as usize).min(decoder.rest().len() / 3));
+        let ops = BatchOps { bytes: decoder.rest(), count };
+        let mut found = 0;
         while !decoder.is_empty() {
             let at = decoder.offset();
             let op = decode_op(&mut decoder).ok_or_else(|| corrupt(at, "malformed write"))?;
@@ -215,9 +266,9 @@ impl<'a> DecodedBatch<'a> {
                 let what = format!("keyspace {} is unknown", op.keyspace.0);
                 return Err(Error::Unsupported { file: file.into(), what });
             }
-            ops.push(op);
+            found += 1;
         }
-        if ops.len() != count as usize {
+        if found != u64::from(count) {
             return Err(corrupt(COUNT_AT, "another number of writes than it says"));
         }
         Ok(DecodedBatch { first_seqno: SeqNo(first), ops })

@@ -15,7 +15,6 @@
 //! ```
 
 use crate::checksum::ChecksumSeed;
-use crate::codec::Decoder;
 use crate::error::{Error, Result};
 
 /// Size of a file header; a multiple of 16 so that what follows is aligned.
@@ -90,15 +89,13 @@ impl FileHeader {
     pub fn decode(kind: FileKind, file: &str, bytes: &[u8]) -> Result<FileHeader> {
         let corrupt = |what: &str| Error::corruption(file, 0, what);
         let header = bytes
-            .get(..FILE_HEADER_BYTES)
+            .first_chunk::<FILE_HEADER_BYTES>()
             .ok_or_else(|| corrupt("the file is shorter than its header"))?;
-        let (checked, crc) = header.split_at(CHECKED_BYTES);
-        if crc32c::crc32c(checked).to_le_bytes() != crc {
+        let fields = header.first_chunk::<CHECKED_BYTES>().expect("the checksum stands behind it");
+        if crc32c::crc32c(fields).to_le_bytes() != header[CHECKED_BYTES..] {
             return Err(corrupt("the header fails its checksum"));
         }
-        let mut decoder = Decoder::new(checked);
-        let header = decode_fields(kind, file, &mut decoder)?;
-        header.ok_or_else(|| corrupt("the header is incomplete"))
+        decode_fields(kind, file, fields)
     }
 
     /// The seed of every checksum in this file.
@@ -111,36 +108,37 @@ impl FileHeader {
     }
 }
 
-fn decode_fields(
-    kind: FileKind,
-    file: &str,
-    decoder: &mut Decoder<'_>,
-) -> Result<Option<FileHeader>> {
+fn decode_fields(kind: FileKind, file: &str, fields: &[u8; CHECKED_BYTES]) -> Result<FileHeader> {
     let unsupported = |what: String| Err(Error::Unsupported { file: file.into(), what });
-    let Some(magic) = decoder.array::<8>() else { return Ok(None) };
-    if magic != kind.magic() {
+    if field(fields, 0) != kind.magic() {
         return Err(Error::corruption(file, 0, "the file is of another kind"));
     }
-    let Some(version) = decoder.u16() else { return Ok(None) };
+    let version = u16::from_le_bytes(field(fields, 8));
     if version != FORMAT_VERSION {
         return unsupported(format!("format version {version} is not {FORMAT_VERSION}"));
     }
-    let Some([checksum_kind, _reserved]) = decoder.array::<2>() else { return Ok(None) };
+    let [checksum_kind] = field(fields, 10);
     if checksum_kind != CHECKSUM_CRC32C {
         return unsupported(format!("checksum kind {checksum_kind} is unknown"));
     }
-    let Some(encryption_key) = decoder.u32() else { return Ok(None) };
-    if encryption_key != 0 {
+    if field(fields, 12) != [0; 4] {
         return unsupported("the file is encrypted".into());
     }
-    let Some(features) = decoder.u64() else { return Ok(None) };
+    let features = u64::from_le_bytes(field(fields, 16));
     if features != 0 {
         return unsupported(format!("feature bits {features:#x} are unknown"));
     }
-    let (Some(database_id), Some(file_id), Some(file_uid)) =
-        (decoder.array(), decoder.u64(), decoder.array())
-    else {
-        return Ok(None);
-    };
-    Ok(Some(FileHeader { kind, database_id: DatabaseId(database_id), file_id, file_uid }))
+    Ok(FileHeader {
+        kind,
+        database_id: DatabaseId(field(fields, 24)),
+        file_id: u64::from_le_bytes(field(fields, 40)),
+        file_uid: field(fields, 48),
+    })
+}
+
+/// The field at one of the places that the layout above names: inside.
+fn field<const N: usize>(fields: &[u8; CHECKED_BYTES], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&fields[at..at + N]);
+    field
 }

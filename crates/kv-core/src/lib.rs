@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod bounded;
 mod checksum;
 mod codec;
 mod cursor;
@@ -40,7 +41,8 @@ mod metadata;
 mod value;
 mod vec_cursor;
 
-pub use batch::{BatchOp, DecodedBatch, Expectation, WriteBatch};
+pub use batch::{BatchOp, BatchOps, BatchOpsIter, DecodedBatch, Expectation, WriteBatch};
+pub use bounded::{bounded_bytes, bounded_list, bounded_properties};
 pub use checksum::ChecksumSeed;
 pub use codec::{Decoder, MAX_VARINT_BYTES, put_varint, varint_len};
 pub use cursor::Cursor;

@@ -92,8 +92,10 @@ const LARGE_LIMIT: usize = FIELD_GROWTH * LARGE_PAYLOAD_BYTES;
 const LARGEST_LIMIT: usize = FIELD_GROWTH * MAX_METADATA_BYTES;
 
 /// Decodes a payload, and how much of it that took. bincode takes the memory of
-/// a text by the length it announces, before it looks for the bytes; its limit
-/// is a constant, so there is one for each size of payload.
+/// an owned text by the length it announces, before it looks for the bytes; its
+/// limit is a constant, so there is one for each size of payload. Fields that
+/// are decoded by [`bounded_bytes`](crate::bounded_bytes) and its like borrow
+/// from the payload first and stay far below.
 fn decode_payload<T: DeserializeOwned>(
     payload: &[u8],
 ) -> std::result::Result<(T, usize), bincode::error::DecodeError> {
@@ -113,5 +115,5 @@ fn decode_limited<T: DeserializeOwned, const LIMIT: usize>(
     payload: &[u8],
 ) -> std::result::Result<(T, usize), bincode::error::DecodeError> {
     let config = bincode::config::standard().with_limit::<LIMIT>();
-    bincode::serde::decode_from_slice(payload, config)
+    bincode::serde::borrow_decode_from_slice(payload, config)
 }

@@ -16,8 +16,10 @@ pub struct TableProperties {
     /// Entries that delete their key.
     pub deletes: u64,
     /// The first key.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub smallest_key: Vec<u8>,
     /// The last key.
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
     pub largest_key: Vec<u8>,
     /// The lowest sequence number of an entry.
     pub smallest_seqno: SeqNo,
@@ -40,6 +42,7 @@ pub struct TableProperties {
     /// The option the table was written with.
     pub filter_bits_per_key: u8,
     /// Room for what later versions want to note without a change of format.
+    #[serde(deserialize_with = "kv_core::bounded_properties")]
     pub more: BTreeMap<String, Vec<u8>>,
 }
 

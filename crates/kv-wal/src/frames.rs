@@ -83,7 +83,13 @@ impl FrameReader {
             return Ok(Some(Located::Chunk(first)));
         }
         scratch.clear();
-        scratch.reserve(len);
+        if scratch.capacity() < len {
+            // Not grown: old and new would be there at once. And never longer
+            // than the file, whatever its records add up to.
+            let room = len.next_power_of_two().min(self.file.len() as usize);
+            *scratch = Vec::new();
+            scratch.reserve_exact(room.max(len));
+        }
         scratch.extend_from_slice(&self.chunk[first]);
         while scratch.len() < len {
             let piece = self.piece(from.plus(scratch.len()), len - scratch.len())?;

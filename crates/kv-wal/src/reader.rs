@@ -278,17 +278,21 @@ mod tests {
     use crate::layout::STAMP_BYTES;
     use crate::writer::LogWriter;
 
+    fn header() -> FileHeader {
+        FileHeader {
+            kind: FileKind::Wal,
+            database_id: DatabaseId([1; 16]),
+            file_id: 1,
+            file_uid: [2; 16],
+        }
+    }
+
     /// The memory for a payload is taken only once the file proves to be as
     /// long as the payload says.
     #[test]
     fn a_false_length_allocates_nothing() {
         let disk = SimDisk::new(0);
-        let header = FileHeader {
-            kind: FileKind::Wal,
-            database_id: DatabaseId([1; 16]),
-            file_id: 1,
-            file_uid: [2; 16],
-        };
+        let header = header();
         LogWriter::create(&*disk.fs(), "log", header, 16 << 10).unwrap();
         let mut bytes = disk.read_file("log").unwrap();
         let (start, seed) = (Lsn::START, header.seed());
@@ -303,5 +307,25 @@ mod tests {
         assert_eq!(reader.next_record().unwrap(), None);
         assert!(matches!(reader.tail(), Some(Tail::Torn { file_offset: 4096, .. })));
         assert!(reader.scratch.capacity() < bytes.len());
+    }
+
+    /// The buffer for records in several frames is not longer than the file.
+    #[test]
+    fn growing_records_take_no_more_than_the_file() {
+        let disk = SimDisk::new(0);
+        let mut log = LogWriter::create(&*disk.fs(), "log", header(), 0).unwrap();
+        for pages in [1, 2, 3, 5, 9, 17] {
+            log.append(&vec![pages; 4096 * usize::from(pages)]).unwrap();
+        }
+        log.flush().unwrap();
+        let file_bytes = disk.read_file("log").unwrap().len();
+        let position = SegmentPosition::Last;
+        let mut reader = LogReader::open(&*disk.fs(), "log", FileKind::Wal, position).unwrap();
+        let mut largest = 0;
+        while let Some(record) = reader.next_record().unwrap() {
+            largest = record.payload.len();
+        }
+        assert_eq!(largest, 17 * 4096);
+        assert!((largest..=file_bytes).contains(&reader.scratch.capacity()));
     }
 }

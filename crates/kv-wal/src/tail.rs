@@ -322,4 +322,27 @@ mod tests {
         torn[last] = b'q';
         assert_eq!(judge(&torn, RECORD_BYTES), Verdict::WasWhole);
     }
+
+    #[test]
+    fn an_end_mark_proves_what_it_claims() {
+        let (bad, end) = (Lsn(RECORD_BYTES), Lsn(3 * RECORD_BYTES));
+        let whole = Verdict::WasWhole;
+        let durable = Verdict::WasDurable { proof_offset: end.file_offset() };
+        for (synced, verdict) in [(bad, whole), (end, durable)] {
+            let mut bytes = log(3, 0);
+            let mark = RecordHeader::new(RecordType::End, b"", end, synced, seed());
+            bytes.extend(mark.encode(end, seed()));
+            bytes[index(bad.0 + 50)] ^= 1;
+            let mut suspect = Suspect {
+                seed: seed(),
+                prewritten_bytes: PREWRITTEN_BYTES,
+                stream_end: end.plus(RECORD_HEADER_BYTES),
+                bytes: &bytes,
+                start: bad,
+                header: None,
+            };
+            suspect.header = suspect.header_at(bad);
+            assert_eq!(classify(&suspect), verdict, "synced up to {synced}");
+        }
+    }
 }

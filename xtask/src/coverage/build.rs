@@ -11,6 +11,14 @@ use serde::Deserialize;
 use crate::failure::{Context, Failure, Outcome};
 use crate::workspace::{cargo_program, source_root};
 
+/// What a build came to.
+pub(super) struct Built {
+    /// Unit tests and integration tests.
+    pub(super) tests: Vec<TestProgram>,
+    /// Programs that tests start, which count as well.
+    pub(super) started: Vec<PathBuf>,
+}
+
 /// A built test, unit tests or integration tests of a crate.
 pub(super) struct TestProgram {
     pub(super) path: PathBuf,
@@ -46,7 +54,7 @@ pub(super) fn build<const N: usize>(
     packages: [&str; N],
     branches: bool,
     work: &Path,
-) -> Outcome<Vec<TestProgram>> {
+) -> Outcome<Built> {
     let mut flags = "-Cinstrument-coverage".to_owned();
     let mut command = Command::new(cargo_program());
     if branches {
@@ -66,8 +74,12 @@ pub(super) fn build<const N: usize>(
     if !built.status.success() {
         return Err(Failure::check("the tests do not build"));
     }
-    let messages = String::from_utf8_lossy(&built.stdout);
-    Ok(messages.lines().filter_map(test_program).collect())
+    let text = String::from_utf8_lossy(&built.stdout);
+    let messages = || text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    Ok(Built {
+        tests: messages().filter_map(test_program).collect(),
+        started: messages().filter_map(started_program).collect(),
+    })
 }
 
 /// Calls the compiler that Cargo names with [`FLAGS_VARIABLE`] on top. It is no
@@ -105,11 +117,15 @@ fn compiler(work: &Path, flags: &str) -> Outcome<PathBuf> {
 }
 
 /// The test that a message of Cargo speaks of, if it speaks of one.
-fn test_program(message: &str) -> Option<TestProgram> {
-    let message: BuildMessage = serde_json::from_str(message).ok()?;
+fn test_program(message: BuildMessage) -> Option<TestProgram> {
     let directory = message.manifest_path.parent()?.to_path_buf();
     let package = directory.file_name()?.to_string_lossy().into_owned();
     message.profile.test.then_some(TestProgram { path: message.executable, package, directory })
+}
+
+/// The program for tests to start that a message of Cargo speaks of.
+fn started_program(message: BuildMessage) -> Option<PathBuf> {
+    (!message.profile.test).then_some(message.executable)
 }
 
 impl TestProgram {
@@ -132,19 +148,23 @@ impl TestProgram {
 
 #[cfg(test)]
 mod tests {
-    use super::test_program;
+    use super::{BuildMessage, started_program, test_program};
 
     #[test]
     fn of_all_that_cargo_builds_the_tests_are_run() {
-        let message = |test: bool| {
-            format!(
+        let message = |test: bool| -> BuildMessage {
+            let text = format!(
                 r#"{{"reason":"compiler-artifact","manifest_path":"/kv/crates/kv-wal/Cargo.toml",
                 "executable":"/t/it-1","profile":{{"opt_level":"1","test":{test}}}}}"#
-            )
+            );
+            serde_json::from_str(&text).unwrap()
         };
-        let program = test_program(&message(true)).unwrap();
+        let program = test_program(message(true)).unwrap();
         assert_eq!((program.package.as_str(), program.path.to_str()), ("kv-wal", Some("/t/it-1")));
-        assert!(test_program(&message(false)).is_none(), "a program that tests start");
-        assert!(test_program(r#"{"reason":"build-finished","success":true}"#).is_none());
+        assert!(test_program(message(false)).is_none(), "a program that tests start");
+        assert_eq!(started_program(message(false)).unwrap().to_str(), Some("/t/it-1"));
+        assert!(started_program(message(true)).is_none());
+        let finished = r#"{"reason":"build-finished","success":true}"#;
+        assert!(serde_json::from_str::<BuildMessage>(finished).is_err());
     }
 }

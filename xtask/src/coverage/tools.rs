@@ -15,8 +15,17 @@ pub(super) struct Tools {
 
 impl Tools {
     /// Those of the compiler's own component, or those of the PATH if their
-    /// version is the compiler's.
+    /// version is the compiler's; else the component is asked for.
     pub(super) fn find() -> Outcome<Option<Tools>> {
+        if let Some(tools) = Tools::installed()? {
+            return Ok(Some(tools));
+        }
+        let mut command = Command::new("rustup");
+        let added = command.args(["component", "add", "llvm-tools"]).status();
+        if added.is_ok_and(|status| status.success()) { Tools::installed() } else { Ok(None) }
+    }
+
+    fn installed() -> Outcome<Option<Tools>> {
         let sysroot = text(Command::new("rustc").args(["--print", "sysroot"]))?;
         let version = text(Command::new("rustc").arg("-vV"))?;
         let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name));

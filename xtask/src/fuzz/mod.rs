@@ -2,9 +2,12 @@
 //! compiler.
 //!
 //! 1. Build the workspace in `fuzz/` with the counters that libFuzzer reads.
-//! 2. Run the targets, two at a time, each on its committed corpus and on what
-//!    earlier runs found on this machine.
+//! 2. Run the targets, `--jobs` at a time, each on its committed corpus and on
+//!    what earlier runs found on this machine; a line for each that is done.
 //! 3. Show a table; fail if a target crashed, and say how to repeat that.
+//!
+//! The exit code is 0 if nothing was found, 1 if a target crashed or did not
+//! build, and 2 for wrong arguments.
 //!
 //! The layout is that of cargo-fuzz, which works as well and adds sanitizers
 //! where a nightly compiler is at hand.
@@ -26,15 +29,15 @@ use self::session::{Findings, Places};
 use self::targets::{TARGETS, Target};
 use crate::failure::{Failure, Outcome};
 
-/// Targets that run at a time.
-const PARALLEL: usize = 2;
-
 /// Options of the fuzzing.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FuzzOptions {
     /// Time of each target, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Targets that run at a time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
     /// Only this target
     #[arg(long)]
     target: Option<String>,
@@ -55,7 +58,7 @@ pub(crate) fn run(options: &FuzzOptions) -> Outcome {
     let started = Instant::now();
     let programs = build::build()?;
     println!("built in {} s", started.elapsed().as_secs());
-    let findings = run_all(&chosen, &programs, options.seconds)?;
+    let findings = run_all(&chosen, &programs, options)?;
     println!("{}", table(&chosen, &findings));
     let crashed = report_crashes(&chosen, &findings, &programs)?;
     if !crashed.is_empty() {
@@ -81,16 +84,19 @@ fn chosen(name: Option<&str>) -> Outcome<Vec<Target>> {
 }
 
 /// Runs the targets, some at a time; their findings in the same order.
-fn run_all(targets: &[Target], programs: &Path, seconds: u64) -> Outcome<Vec<Findings>> {
+fn run_all(targets: &[Target], programs: &Path, options: &FuzzOptions) -> Outcome<Vec<Findings>> {
     let next = AtomicUsize::new(0);
     let findings: Vec<Mutex<Option<Outcome<Findings>>>> =
         targets.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..PARALLEL {
+        for _ in 0..options.jobs {
             scope.spawn(|| {
                 while let Some((index, target)) = take(&next, targets) {
                     let found = Places::of(target, programs)
-                        .and_then(|places| session::run(target, &places, seconds));
+                        .and_then(|places| session::run(target, &places, options.seconds));
+                    if let Ok(found) = &found {
+                        println!("fuzz {}: {found}", target.name);
+                    }
                     *findings[index].lock().unwrap_or_else(|error| error.into_inner()) =
                         Some(found);
                 }
@@ -120,7 +126,7 @@ fn table(targets: &[Target], findings: &[Findings]) -> Table {
             found.executions_per_second.to_string(),
             found.edges.to_string(),
             found.new_units.to_string(),
-            if found.succeeded { "ok" } else { "CRASH" }.to_owned(),
+            found.verdict().to_owned(),
         ]);
     }
     for column in table.column_iter_mut().skip(1).take(4) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a tool at the edge makes its own directories")]
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -131,7 +132,23 @@ fn is_hash(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+impl fmt::Display for Findings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Findings { executions, executions_per_second, edges, .. } = self;
+        let verdict = self.verdict();
+        write!(
+            formatter,
+            "{executions} executions, {executions_per_second} a second, {edges} edges, {verdict}"
+        )
+    }
+}
+
 impl Findings {
+    /// What became of the run, in a word.
+    pub(super) fn verdict(&self) -> &'static str {
+        if self.succeeded { "ok" } else { "CRASH" }
+    }
+
     /// Reads what libFuzzer prints.
     fn parse(output: &str) -> Findings {
         let number_behind = |mark: &str| {

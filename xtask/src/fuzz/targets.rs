@@ -14,7 +14,7 @@ const fn target(name: &'static str, max_input_bytes: u32) -> Target {
 }
 
 /// In the order of the table that is printed.
-pub(super) const TARGETS: [Target; 12] = [
+pub(super) const TARGETS: [Target; 13] = [
     target("resp", 4096),
     target("resp_conn", 4096),
     target("wal_replay", 2048),
@@ -27,6 +27,7 @@ pub(super) const TARGETS: [Target; 12] = [
     target("config", 1024),
     target("glob", 256),
     target("engine_ops", 512),
+    target("repair", 512),
 ];
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ proptest! {
         let payload = encode(&writes, first);
         let decoded = DecodedBatch::decode(&payload, "wal.log", 0).unwrap();
         prop_assert_eq!(decoded.first_seqno, SeqNo(first));
+        prop_assert_eq!(decoded.ops.len(), writes.len());
+        prop_assert_eq!(decoded.ops.is_empty(), writes.is_empty());
         let read: Writes = decoded
             .ops
             .iter()

@@ -1,5 +1,7 @@
 //! File headers, checksums and metadata records.
 
+use std::collections::BTreeMap;
+
 use kv_core::{
     ChecksumSeed, DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, MAX_METADATA_BYTES,
     decode_metadata, encode_metadata,
@@ -164,4 +166,46 @@ fn records_of_every_size_are_read_back() {
         let read: String = decode_metadata(1, &stored, seed, 0, "f").unwrap();
         assert!(read == record, "{bytes} bytes");
     }
+}
+
+/// Fields as edits and tables have them.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Bounded {
+    #[serde(deserialize_with = "kv_core::bounded_bytes")]
+    key: Vec<u8>,
+    #[serde(deserialize_with = "kv_core::bounded_list")]
+    pairs: Vec<(u32, u64)>,
+    #[serde(deserialize_with = "kv_core::bounded_properties")]
+    properties: BTreeMap<String, Vec<u8>>,
+}
+
+#[test]
+fn bounded_fields_have_the_stored_form_of_plain_ones() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    let properties = BTreeMap::from([("a".to_owned(), vec![0xff, 0]), (String::new(), vec![])]);
+    let record =
+        Bounded { key: b"\0k\xff".to_vec(), pairs: vec![(1, 2), (3, 1 << 40)], properties };
+    let stored = encode_metadata(1, &record, seed, 0).unwrap();
+    assert_eq!(decode_metadata::<Bounded>(1, &stored, seed, 0, "f").unwrap(), record);
+    type Plain = (Vec<u8>, Vec<(u32, u64)>, BTreeMap<String, Vec<u8>>);
+    let (key, pairs, properties) = decode_metadata::<Plain>(1, &stored, seed, 0, "f").unwrap();
+    assert_eq!(Bounded { key, pairs, properties }, record);
+}
+
+/// Bytes and texts are looked for before memory is taken for them, however
+/// little they announce; what a plain field would take is below every limit.
+#[test]
+fn a_false_length_of_a_bounded_field_is_refused_for_what_is_missing() {
+    let seed = ChecksumSeed::from_identity(b"file");
+    let refused = |payload: &[u8]| {
+        let record = [b"\x01", &(payload.len() as u32).to_le_bytes()[..], payload].concat();
+        let stored = [&record[..], &seed.checksum(0, &record).to_le_bytes()].concat();
+        decode_metadata::<Bounded>(1, &stored, seed, 0, "f").unwrap_err().to_string()
+    };
+    for payload in [&b"\x60"[..], b"\0\x60", b"\0\0\x01\x60", b"\0\0\x01\0\x60"] {
+        let error = refused(payload);
+        assert!(error.contains("UnexpectedEnd"), "{payload:?}: {error}");
+    }
+    let error = refused(b"\0\0\x01\x01\xff\0");
+    assert!(error.contains("Utf8"), "{error}");
 }

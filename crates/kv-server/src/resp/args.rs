@@ -1,12 +1,34 @@
 //! The arguments of one command, as slices of the bytes they arrived in.
 
-use std::ops::Index;
+use std::ops::{Index, Range};
 
-/// Where an argument lies in the buffer of its command.
+/// Where an argument lies in the buffer of its command. Eight bytes: the least
+/// argument takes six on the wire, and a request may be made of those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The bytes from `start` to `end`.
+    ///
+    /// # Panics
+    /// If they lie behind the first 4 GiB: the decoder stays far before.
+    pub(crate) fn new(start: usize, end: usize) -> Span {
+        let place = |at: usize| u32::try_from(at).expect("requests are far shorter than 4 GiB");
+        Span { start: place(start), end: place(end) }
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The same bytes, once `bytes` before them are gone.
+    pub(crate) fn without(self, bytes: usize) -> Span {
+        let Range { start, end } = self.range();
+        Span::new(start - bytes, end - bytes)
+    }
 }
 
 /// The arguments of one command; argument 0 is its name. Borrowed from the
@@ -46,12 +68,12 @@ impl<'a> Args<'a> {
         first: usize,
     ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let Args { bytes, spans } = *self;
-        spans[first.min(spans.len())..].iter().map(|span| &bytes[span.start..span.end])
+        spans[first.min(spans.len())..].iter().map(|span| &bytes[span.range()])
     }
 
     /// Bytes of all arguments together.
     pub fn size_bytes(&self) -> usize {
-        self.spans.iter().map(|span| span.end - span.start).sum()
+        self.spans.iter().map(|span| span.range().len()).sum()
     }
 
     /// A copy that outlives the read buffer, as `MULTI` queues it.
@@ -64,7 +86,7 @@ impl<'a> Args<'a> {
     }
 
     fn slice(&self, span: Span) -> &'a [u8] {
-        &self.bytes[span.start..span.end]
+        &self.bytes[span.range()]
     }
 }
 
@@ -103,6 +125,6 @@ impl OwnedArgs {
     fn push(&mut self, argument: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(argument);
-        self.spans.push(Span { start, end: self.bytes.len() });
+        self.spans.push(Span::new(start, self.bytes.len()));
     }
 }

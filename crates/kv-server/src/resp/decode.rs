@@ -17,6 +17,8 @@
 //! 4. [`RequestDecoder::consume`] drops their bytes from the buffer;
 //! 5. if decode reported an error, answer it and close.
 
+use std::ops::Range;
+
 use super::args::{Args, Span};
 use super::error::ProtocolError;
 use super::inline;
@@ -40,8 +42,17 @@ pub struct RequestLimits {
 /// `PROTO_INLINE_MAX_SIZE`.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// Arguments whose places an idle connection keeps memory for.
+/// Arguments whose places an idle connection keeps memory for, and behind
+/// which a run of requests ends: else a run of lines like `a a a` would take
+/// four times its own bytes for their places.
 const MAX_IDLE_SPANS: usize = 4096;
+
+/// The longest request there is, whatever the limits say, and the place behind
+/// which no run goes on.
+const MAX_REQUEST_BYTES: usize = 1 << 30;
+
+// A run, the request that it ends in, and a buffer that was read beyond it.
+const _: () = assert!(3 * MAX_REQUEST_BYTES < u32::MAX as usize);
 
 /// Collects requests from a growing buffer.
 #[derive(Debug)]
@@ -94,18 +105,23 @@ impl RequestDecoder {
         self.limits = limits;
     }
 
-    /// Collects the complete requests of `bytes`, which holds what it held at
-    /// the last call and any number of new bytes behind it. Inline requests
-    /// are unquoted in place, hence `mut`.
+    /// Collects the complete requests of `bytes`, or a run of them: call it
+    /// again once those are consumed. `bytes` holds what it held at the last
+    /// call and any number of new bytes behind it. Inline requests are unquoted
+    /// in place, hence `mut`.
     ///
     /// # Errors
     /// The first violation of the protocol. The requests before it are
     /// complete and must be executed; nothing behind it can be decoded.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(), ProtocolError> {
-        while self.ends.len() < self.limits.requests_per_run {
+        while self.has_room() {
             let step = match self.missing {
                 Some(missing) => self.decode_argument(bytes, missing)?,
                 None if self.position == bytes.len() => Step::Starved,
+                None if self.position > MAX_REQUEST_BYTES => {
+                    // Requests without arguments, which nobody consumes alone.
+                    return Err(ProtocolError::RequestTooLong { limit: MAX_REQUEST_BYTES });
+                }
                 None if bytes[self.position] == b'*' => self.decode_array_header(bytes)?,
                 None => self.decode_inline(bytes)?,
             };
@@ -114,6 +130,14 @@ impl RequestDecoder {
             }
         }
         Ok(())
+    }
+
+    /// True until the run is as long as it may be.
+    fn has_room(&self) -> bool {
+        let arguments = self.ends.last().copied().unwrap_or(0);
+        self.ends.len() < self.limits.requests_per_run
+            && arguments < MAX_IDLE_SPANS
+            && (self.ends.is_empty() || self.request_start <= MAX_REQUEST_BYTES)
     }
 
     /// The complete requests, in order.
@@ -133,8 +157,7 @@ impl RequestDecoder {
         self.ends.clear();
         self.spans.shrink_to(MAX_IDLE_SPANS);
         for span in &mut self.spans {
-            span.start -= gone;
-            span.end -= gone;
+            *span = span.without(gone);
         }
         self.position -= gone;
         self.line_scanned = self.line_scanned.saturating_sub(gone);
@@ -208,7 +231,7 @@ impl RequestDecoder {
         if ending != b"\r\n" {
             return Err(ProtocolError::ArgumentNotTerminated);
         }
-        self.spans.push(Span { start, end: start + len });
+        self.spans.push(Span::new(start, start + len));
         self.position = start + len + 2;
         self.missing = match missing.arguments - 1 {
             0 => None,
@@ -244,7 +267,7 @@ impl RequestDecoder {
         }
         match self.spans.get(first) {
             None => self.request_start = self.position,
-            Some(name) if inline::is_http(&bytes[name.start..name.end]) => {
+            Some(name) if inline::is_http(&bytes[name.range()]) => {
                 return Err(ProtocolError::CrossProtocol);
             }
             Some(_) => self.finish_request()?,
@@ -261,7 +284,7 @@ impl RequestDecoder {
 
     /// Refuses a request that reaches to `end` or beyond if it is too long.
     fn check_request_bytes(&self, end: usize) -> Result<(), ProtocolError> {
-        let limit = self.limits.request_bytes;
+        let limit = self.limits.request_bytes.min(MAX_REQUEST_BYTES);
         if end - self.request_start > limit {
             return Err(ProtocolError::RequestTooLong { limit });
         }
@@ -273,7 +296,7 @@ impl RequestDecoder {
         &mut self,
         bytes: &[u8],
         too_long: ProtocolError,
-    ) -> Result<Option<Span>, ProtocolError> {
+    ) -> Result<Option<Range<usize>>, ProtocolError> {
         let start = self.position;
         let Some(newline) = self.find_newline(bytes, too_long)? else {
             return Ok(None);
@@ -281,17 +304,17 @@ impl RequestDecoder {
         if bytes[newline - 1] != b'\r' {
             return Err(ProtocolError::LineWithoutCarriageReturn);
         }
-        Ok(Some(Span { start, end: newline - 1 }))
+        Ok(Some(start..newline - 1))
     }
 
     /// Takes `...\n` or `...\r\n` at the position.
-    fn take_inline_line(&mut self, bytes: &[u8]) -> Result<Option<Span>, ProtocolError> {
+    fn take_inline_line(&mut self, bytes: &[u8]) -> Result<Option<Range<usize>>, ProtocolError> {
         let start = self.position;
         let Some(newline) = self.find_newline(bytes, ProtocolError::InlineTooLong)? else {
             return Ok(None);
         };
         let has_return = newline > start && bytes[newline - 1] == b'\r';
-        Ok(Some(Span { start, end: newline - usize::from(has_return) }))
+        Ok(Some(start..newline - usize::from(has_return)))
     }
 
     /// Finds the `\n` of the line at the position and steps behind it.

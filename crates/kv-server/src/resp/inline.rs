@@ -3,6 +3,8 @@
 //! `"..."` knows `\n \r \t \b \a \xHH` and `\` before any other character;
 //! `'...'` knows `\'` only. A closing quote must end its word.
 
+use std::ops::Range;
+
 use super::args::Span;
 use super::error::ProtocolError;
 
@@ -10,7 +12,7 @@ use super::error::ProtocolError;
 /// grows by unquoting, so it is written over its own quoted form.
 pub(crate) fn split(
     bytes: &mut [u8],
-    line: Span,
+    line: Range<usize>,
     spans: &mut Vec<Span>,
 ) -> Result<(), ProtocolError> {
     let mut at = line.start;
@@ -38,7 +40,7 @@ pub(crate) fn split(
                 }
             }
         }
-        spans.push(Span { start, end });
+        spans.push(Span::new(start, end));
     }
 }
 
@@ -51,7 +53,7 @@ fn unquote(
     quote: u8,
     end: &mut usize,
 ) -> Result<usize, ProtocolError> {
-    while at < line_end {
+    loop {
         let (byte, consumed) = match (&bytes[at..line_end], quote) {
             ([byte, ..], _) if *byte == quote => return Ok(at + 1),
             ([b'\\', b'\'', ..], b'\'') => (b'\'', 2),
@@ -62,13 +64,12 @@ fn unquote(
             }
             ([b'\\', escaped, ..], b'"') => (unescape(*escaped), 2),
             ([byte, ..], _) => (*byte, 1),
-            ([], _) => break,
+            ([], _) => return Err(ProtocolError::UnbalancedQuotes),
         };
         bytes[*end] = byte;
         *end += 1;
         at += consumed;
     }
-    Err(ProtocolError::UnbalancedQuotes)
 }
 
 fn unescape(escaped: u8) -> u8 {

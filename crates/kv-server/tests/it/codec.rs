@@ -224,6 +224,35 @@ fn no_memory_is_taken_for_announced_lengths() {
     assert_eq!(decoder.missing_bytes(&buffer), (1 << 20) + 2);
 }
 
+/// The places of arguments take at most four times what the arguments take, and
+/// a mebibyte: a run of short words in lines ends before, and goes on once it is
+/// consumed.
+#[test]
+fn the_places_of_arguments_are_bounded() {
+    let line = [&b"a ".repeat(1000)[..], b"\n"].concat();
+    let mut decoder = RequestDecoder::new(LIMITS);
+    let mut buffer = line.repeat(1000);
+    let (input_bytes, mut requests) = (buffer.len(), 0);
+    loop {
+        decoder.decode(&mut buffer).expect("it is well formed");
+        let found = decoder.requests(&buffer);
+        if found.is_empty() {
+            break;
+        }
+        requests += found.len();
+        assert!(found.iter().all(|args| args.len() == 1000));
+        // Five thousand, in a vector that doubles: room for 8192 of eight bytes.
+        assert!(decoder.held_bytes() <= 64 << 10, "{} bytes", decoder.held_bytes());
+        decoder.consume(&mut buffer);
+    }
+    assert_eq!((requests, buffer.len()), (1000, 0));
+    assert!(input_bytes > 1 << 20);
+    let mut array = [&b"*100000\r\n"[..], &b"$0\r\n\r\n".repeat(100_000)].concat();
+    decoder.decode(&mut array).expect("it is well formed");
+    assert_eq!(decoder.requests(&array).get(0).len(), 100_000);
+    assert!(decoder.held_bytes() <= 3 * array.len(), "{} bytes", decoder.held_bytes());
+}
+
 #[test]
 fn replies_in_both_protocols() {
     let reply = |reply: Reply| {
@@ -250,6 +279,8 @@ fn replies_in_both_protocols() {
         .assert_eq(&reply(Reply::Set(vec![Reply::Integer(0)])));
     expect![[r"$3\r\n1.5\r\n | ,1.5\r\n"]].assert_eq(&reply(Reply::Double(1.5)));
     expect![[r"$4\r\n-inf\r\n | ,-inf\r\n"]].assert_eq(&reply(Reply::Double(f64::NEG_INFINITY)));
+    expect![[r"$3\r\ninf\r\n | ,inf\r\n"]].assert_eq(&reply(Reply::Double(f64::INFINITY)));
+    expect![[r"$3\r\nnan\r\n | ,nan\r\n"]].assert_eq(&reply(Reply::Double(f64::NAN)));
     expect![[r":1\r\n | #t\r\n"]].assert_eq(&reply(Reply::Boolean(true)));
     expect![[r"$1\r\nx\r\n | =5\r\ntxt:x\r\n"]].assert_eq(&reply(Reply::Verbatim("x".into())));
 }

@@ -1,5 +1,6 @@
 //! What was appended comes back, whatever its size and however it was flushed.
 
+use kv_core::FileKind;
 use kv_env::SimDisk;
 use kv_wal::{LogReader, Lsn, SegmentPosition, Tail};
 use proptest::prelude::*;
@@ -124,4 +125,20 @@ fn an_empty_log_and_one_with_just_its_end_mark() {
         assert!(matches!(read(&empty, position).end, Ok(Tail::Clean)));
         assert!(matches!(read(&ended, position).end, Ok(Tail::EndMark)));
     }
+}
+
+#[test]
+fn reader_and_writer_say_where_they_are() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    let end = log.append(b"a record").unwrap();
+    log.flush().unwrap();
+    assert_eq!(end.to_string(), "28");
+    let shown = format!("{log:?}");
+    assert!(shown.contains("end: Lsn(28), flushed: Lsn(28), synced: Lsn(0)"), "{shown}");
+    let position = SegmentPosition::Last;
+    let mut reader = LogReader::open(&*disk.fs(), NAME, FileKind::Wal, position).unwrap();
+    while reader.next_record().unwrap().is_some() {}
+    let shown = format!("{reader:?}");
+    assert!(shown.contains("file: \"wal.log\", end: Lsn(28), tail: Some(Clean)"), "{shown}");
 }

@@ -221,3 +221,12 @@ fn a_log_can_be_finished_once_there_is_room_for_its_mark() {
     assert!(reading.end.is_ok());
     assert_eq!(reading.records.len(), 1);
 }
+
+#[test]
+fn a_reservation_that_fails_for_another_cause_than_space_poisons() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    disk.inject(Fault::new(Failure::Device).times(1));
+    assert!(matches!(log.reserve(1, 100_000), Err(Error::Io { .. })));
+    assert!(matches!(log.append(b"a record"), Err(Error::Poisoned { .. })));
+}

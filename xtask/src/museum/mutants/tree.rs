@@ -62,6 +62,6 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         file: "kv-engine/src/replay.rs",
         original: "        for op in &batch.ops {",
         code: "        let applied = batch.ops.len() - usize::from(MUTANT && batch.ops.len() > 2);
-        for op in &batch.ops[..applied] {",
+        for op in batch.ops.iter().take(applied) {",
     },
 ];
