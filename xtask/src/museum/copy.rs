@@ -6,24 +6,20 @@ use std::path::Path;
 
 use super::mutants::{Mutant, SWITCH};
 use crate::failure::{Context, Failure, Outcome};
-
-/// The crates that the hunt is built of.
-const CRATES: [&str; 8] = [
-    "kv-core",
-    "kv-env",
-    "kv-wal",
-    "kv-memtable",
-    "kv-sstable",
-    "kv-compaction",
-    "kv-engine",
-    "kv-sim",
-];
+use crate::tidy::all_of;
 
 /// The program of kv-sim that hunts.
 pub(super) const HUNT: &str = "hunt";
 
+/// The crate of that program: the copy holds what it is built of, which includes
+/// all that is hunted in.
+const HUNTER: &str = "kv-sim";
+
 /// The tests of kv-engine.
 pub(super) const TESTS: &str = "it";
+
+/// Its tests under a scheduler, and the feature that they need.
+pub(super) const SCHEDULES: &str = "shuttle";
 
 /// The environment variable that holds the name of the mutant on show.
 pub(super) const SWITCH_VARIABLE: &str = "KV_MUTANT";
@@ -53,7 +49,7 @@ pub(super) fn write_copy(root: &Path, copy: &Path, mutants: &[Mutant]) -> Outcom
     write(&copy.join("Cargo.toml"), &manifest.replace(members, "members = [\"crates/*\"]"))?;
     write(&copy.join("Cargo.lock"), &read(&root.join("Cargo.lock"))?)?;
     let (from, to) = (root.join("crates"), copy.join("crates"));
-    for name in CRATES {
+    for name in all_of(HUNTER) {
         copy_tree(&from, &to, name, mutants)?;
     }
     Ok(())

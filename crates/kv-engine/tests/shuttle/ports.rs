@@ -1,12 +1,15 @@
 //! The simulated disk and a clock, with points where threads may be switched
 //! around every call, and a watch over files that are gone.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kv_core::{Pinned, Result};
-use kv_env::{Clock, DirEntry, DirLock, Env, Fs, ReadFile, SimDisk, SyncHandle, WriteFile};
+use kv_env::{
+    Clock, DirEntry, DirLock, Env, Fs, Operation, ReadFile, SimDisk, SyncHandle, WriteFile,
+};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::atomic::AtomicU64;
 
@@ -15,12 +18,16 @@ fn meet() {
     AtomicU64::new(0).load(Ordering::SeqCst);
 }
 
+/// Called before an append to a file and before a sync of one, with the name under
+/// which it was created: where a thread can be held, and made to fail.
+pub(crate) type Hook = Arc<dyn Fn(Operation, &str) -> Result<()> + Send + Sync>;
+
 /// The ports of `disk` for threads under the scheduler.
-pub(crate) fn ports(disk: &SimDisk) -> Env {
+pub(crate) fn ports(disk: &SimDisk, hook: Hook) -> Env {
     let env = disk.env();
     let clock = Arc::new(JumpingClock { now: std::sync::Mutex::default() });
     Env {
-        fs: Arc::new(WatchedFs { inner: env.fs, open: std::sync::Mutex::default() }),
+        fs: Arc::new(WatchedFs { inner: env.fs, open: std::sync::Mutex::default(), hook }),
         clock,
         ..env
     }
@@ -48,10 +55,16 @@ impl Clock for JumpingClock {
 type Removed = Arc<AtomicBool>;
 
 /// Switches threads around calls; fails reads of files whose name is gone.
-#[derive(Debug)]
 struct WatchedFs {
     inner: Arc<dyn Fs>,
     open: std::sync::Mutex<Vec<(String, Removed)>>,
+    hook: Hook,
+}
+
+impl fmt::Debug for WatchedFs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(formatter)
+    }
 }
 
 /// Switches before and after `call`.
@@ -69,7 +82,8 @@ impl Fs for WatchedFs {
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
         let inner = between_meetings(|| self.inner.create(name))?;
-        Ok(Box::new(MeetingWriteFile { inner }))
+        let point = HookPoint { hook: Arc::clone(&self.hook), name: name.to_owned() };
+        Ok(Box::new(MeetingWriteFile { inner, point }))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
@@ -122,12 +136,27 @@ impl Fs for WatchedFs {
     }
 }
 
+/// The hook for the calls on one file.
+#[derive(Clone)]
+struct HookPoint {
+    hook: Hook,
+    name: String,
+}
+
+impl HookPoint {
+    fn pass(&self, operation: Operation) -> Result<()> {
+        (self.hook)(operation, &self.name)
+    }
+}
+
 struct MeetingWriteFile {
     inner: Box<dyn WriteFile>,
+    point: HookPoint,
 }
 
 impl WriteFile for MeetingWriteFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.point.pass(Operation::Append)?;
         between_meetings(|| self.inner.append(bytes))
     }
 
@@ -140,11 +169,13 @@ impl WriteFile for MeetingWriteFile {
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.point.pass(Operation::Sync)?;
         between_meetings(|| self.inner.sync())
     }
 
     fn sync_handle(&self) -> Arc<dyn SyncHandle> {
-        Arc::new(MeetingSyncHandle { inner: self.inner.sync_handle() })
+        let point = self.point.clone();
+        Arc::new(MeetingSyncHandle { inner: self.inner.sync_handle(), point })
     }
 
     fn seal(&mut self) -> Result<()> {
@@ -154,10 +185,12 @@ impl WriteFile for MeetingWriteFile {
 
 struct MeetingSyncHandle {
     inner: Arc<dyn SyncHandle>,
+    point: HookPoint,
 }
 
 impl SyncHandle for MeetingSyncHandle {
     fn sync(&self) -> Result<()> {
+        self.point.pass(Operation::Sync)?;
         between_meetings(|| self.inner.sync())
     }
 }
