@@ -42,7 +42,7 @@ pub(super) const MUTANTS: [Mutant; 23] = [
     },
     Mutant {
         name: "room-made-too-early",
-        hunt: Hunt::Schedules("commit::stalled_and_sleeping"),
+        hunt: Hunt::Schedules("overtaken::a_writer_that_found_no_room"),
         bug: "room that is made while a stalled writer gives its role up goes unnoticed",
         file: "kv-engine/src/commit.rs",
         original: "(stalled && !self.room_was_made())",
@@ -90,7 +90,7 @@ pub(super) const MUTANTS: [Mutant; 23] = [
     },
     Mutant {
         name: "answer-after-done",
-        hunt: Hunt::Schedules("overtaken::a_sleeping_writer"),
+        hunt: Hunt::Schedules("commit::writers_of_all_kinds"),
         bug: "a writer is told to take an answer that is not there yet",
         file: "kv-engine/src/waiter.rs",
         original: "        *self.result.lock() = Some(result);
@@ -195,7 +195,7 @@ pub(super) const MUTANTS: [Mutant; 23] = [
     },
     Mutant {
         name: "frozen-before-retired",
-        hunt: Hunt::Schedules("overtaken::a_freeze_that_is_overtaken"),
+        hunt: Hunt::Schedules("commit::segments_are_switched"),
         bug: "a flush sees a memory table whose segment is not on its way yet",
         file: "kv-engine/src/freeze.rs",
         original: FREEZE_TAIL,
