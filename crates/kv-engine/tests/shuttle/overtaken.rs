@@ -246,7 +246,9 @@ fn a_failed_sync_answers_writers_that_found_no_room() {
 /// finds the role taken, and the writer has to look once more.
 #[test]
 fn a_writer_that_found_no_room_looks_again() {
-    let stops = at_every_step(|stage| {
+    let stalls = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&stalls);
+    let stops = at_every_step(move |stage| {
         let world = World::new(tiny());
         stage.rest();
         for name in ["a", "b", "c", "d", "e", "f"] {
@@ -260,10 +262,11 @@ fn a_writer_that_found_no_room_looks_again() {
         });
         writer.join().unwrap();
         stage.leave_alone();
-        assert!(world.engine.stats().stalls > 0, "the writer found no room");
+        seen.fetch_add(world.engine.stats().stalls, Ordering::SeqCst);
         world.finish();
     });
     assert!(stops > 10, "the writer was stopped: {stops}");
+    assert!(stalls.load(Ordering::SeqCst) > 10, "it found no room, before it was stopped");
 }
 
 /// A crowd waits for a flush thread that makes segments before it flushes: the
