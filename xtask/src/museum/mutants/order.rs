@@ -61,7 +61,7 @@ pub(super) const MUTANTS: [Mutant; 8] = [
     },
     Mutant {
         name: "failed-edit-undone",
-        hunt: Hunt::Simulation,
+        hunt: Hunt::Test("failing_disk::after_a_failed_sync_of_the_manifest"),
         bug: "tables of an edit whose sync failed are removed, and the edit is durable (RocksDB #5379)",
         file: "kv-engine/src/install.rs",
         original: "            return Err(self.poison(format!(\"cannot write the manifest: {error}\")));",
