@@ -14,6 +14,7 @@ use crate::failure::Outcome;
 use crate::fuzz::{self, FuzzOptions};
 use crate::museum::{self, MuseumOptions};
 use crate::probe::{self, ProbeOptions};
+use crate::sanitize::{self, SanitizeOptions};
 use crate::sim::{self, SimOptions};
 use crate::tidy;
 
@@ -54,6 +55,8 @@ enum Tool {
     Sim(SimOptions),
     /// Put known bugs into a copy of the engine; the crash simulation must catch each
     Museum(MuseumOptions),
+    /// Look for undefined behaviour and data races, on a nightly compiler
+    Sanitize(SanitizeOptions),
 }
 
 /// Runs the tool that the command line names.
@@ -76,6 +79,7 @@ fn dispatch(tool: Tool) -> Outcome {
         Tool::Blackbox(options) => blackbox::run(&options),
         Tool::Probe(options) => probe::run(&options),
         Tool::Museum(options) => museum::run(&options),
+        Tool::Sanitize(options) => sanitize::run(&options),
         Tool::Crash(options) => crash::run(&options),
         Tool::MapReader(options) => crash::map_reader(&options),
         Tool::Soak(options) => crash::soak(&options),

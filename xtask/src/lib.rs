@@ -1,5 +1,6 @@
 //! The project's own tools, run as `cargo xtask TOOL`: `tidy`, `ci`, `demo`,
-//! `bench`, `blackbox`, `probe`, `crash`, `sim`, `museum`, `fuzz` and `coverage`.
+//! `bench`, `blackbox`, `probe`, `crash`, `sim`, `museum`, `sanitize`, `fuzz` and
+//! `coverage`.
 //!
 //! A library, so that the rules of [`check_workspace`] are also a test of
 //! `cargo test`. Invariant: nothing of the product depends on this crate.
@@ -18,6 +19,7 @@ mod machine;
 mod museum;
 mod probe;
 mod resp;
+mod sanitize;
 mod screen;
 mod server_build;
 mod server_process;

@@ -6,24 +6,20 @@ use std::path::Path;
 
 use super::mutants::{Mutant, SWITCH};
 use crate::failure::{Context, Failure, Outcome};
-
-/// The crates that the hunt is built of.
-const CRATES: [&str; 8] = [
-    "kv-core",
-    "kv-env",
-    "kv-wal",
-    "kv-memtable",
-    "kv-sstable",
-    "kv-compaction",
-    "kv-engine",
-    "kv-sim",
-];
+use crate::tidy::all_of;
 
 /// The program of kv-sim that hunts.
 pub(super) const HUNT: &str = "hunt";
 
+/// The crate of that program: the copy holds what it is built of, which includes
+/// all that is hunted in.
+const HUNTER: &str = "kv-sim";
+
 /// The tests of kv-engine.
 pub(super) const TESTS: &str = "it";
+
+/// Its tests under a scheduler, and the feature that they need.
+pub(super) const SCHEDULES: &str = "shuttle";
 
 /// The environment variable that holds the name of the mutant on show.
 pub(super) const SWITCH_VARIABLE: &str = "KV_MUTANT";
@@ -50,13 +46,25 @@ pub(super) fn write_copy(root: &Path, copy: &Path, mutants: &[Mutant]) -> Outcom
     if !manifest.contains(members) {
         return Err(Failure::check("Cargo.toml lists other members than the museum knows"));
     }
-    write(&copy.join("Cargo.toml"), &manifest.replace(members, "members = [\"crates/*\"]"))?;
+    let manifest = with_own_version(&manifest.replace(members, "members = [\"crates/*\"]"))?;
+    write(&copy.join("Cargo.toml"), &manifest)?;
     write(&copy.join("Cargo.lock"), &read(&root.join("Cargo.lock"))?)?;
     let (from, to) = (root.join("crates"), copy.join("crates"));
-    for name in CRATES {
+    for name in all_of(HUNTER) {
         copy_tree(&from, &to, name, mutants)?;
     }
     Ok(())
+}
+
+/// The manifest of the copy. Its crates have a version of their own: Cargo tells
+/// crates apart by name, version and place in the workspace, and would else take
+/// programs of the copy for those of the original, which share a directory.
+fn with_own_version(manifest: &str) -> Outcome<String> {
+    let (head, rest) = manifest
+        .split_once("[workspace.package]\nversion = \"")
+        .ok_or_else(|| Failure::check("Cargo.toml has no version where the museum looks for it"))?;
+    let rest = rest.replacen('"', "+museum\"", 1);
+    Ok(format!("{head}[workspace.package]\nversion = \"{rest}"))
 }
 
 fn copy_tree(from: &Path, to: &Path, below: &str, mutants: &[Mutant]) -> Outcome {
@@ -121,6 +129,8 @@ mod tests {
         let copy = tempfile::tempdir().unwrap();
         let root = crate::workspace::source_root();
         write_copy(&root, copy.path(), &all()).unwrap();
+        let manifest = read(&copy.path().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("+museum\"\nedition"), "{manifest}");
         for mutant in all() {
             let text = read(&copy.path().join("crates").join(mutant.file)).unwrap();
             assert!(text.contains(&format!("shows(\"{}\")", mutant.name)), "{}", mutant.name);

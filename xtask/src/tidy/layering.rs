@@ -77,6 +77,13 @@ fn package_violations(manifest: &str, package: &Package) -> Vec<Violation> {
     .collect()
 }
 
+/// The crate `name` and all of this workspace that it is built of.
+pub(crate) fn all_of(name: &'static str) -> BTreeSet<&'static str> {
+    let mut all = everything_below(name);
+    all.insert(name);
+    all
+}
+
 fn imports_of(name: &str) -> Option<&'static [&'static str]> {
     LAYERS.iter().find(|(layer, _)| *layer == name).map(|(_, imports)| *imports)
 }

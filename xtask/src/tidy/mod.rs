@@ -16,6 +16,8 @@ use std::fmt;
 use crate::failure::{Failure, Outcome};
 use crate::workspace::Workspace;
 
+pub(crate) use layering::all_of;
+
 /// A place where the tree breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

@@ -1,6 +1,6 @@
 //! Runs a test body under many schedules.
 
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::{Config, Runner};
 
 /// Where to begin, unless the environment says otherwise.
@@ -19,7 +19,9 @@ const DEPTH: usize = 3;
 
 /// Runs `body` under `schedules` schedules. Half of them pick any thread at any
 /// step, which mixes finely; the other half give threads fixed priorities and
-/// change them at few places, which lets one thread run far ahead.
+/// change them at few places, which lets one thread run far ahead. Half of each
+/// wake parked threads without a reason now and then, as systems may; the other
+/// half never do, for that would hide a wake-up that was forgotten.
 ///
 /// A deadlock, a panic and a body that does not end are failures; the schedule
 /// of a failure is printed.
@@ -29,17 +31,49 @@ pub(crate) fn explore(schedules: usize, body: fn()) {
     }
     let seed = number("KV_SHUTTLE_SEED", SEED);
     let schedules = schedules * number("KV_SHUTTLE_ITERATIONS", 1) as usize;
-    run(RandomScheduler::new_from_seed(seed, schedules / 2), body);
-    run(PctScheduler::new_from_seed(seed, DEPTH, schedules / 2), body);
+    let quarter = schedules / 4;
+    run(RandomScheduler::new_from_seed(seed, quarter), body);
+    run(PctScheduler::new_from_seed(seed, DEPTH, quarter), body);
+    run(WithReason(RandomScheduler::new_from_seed(seed, quarter)), body);
+    run(WithReason(PctScheduler::new_from_seed(seed, DEPTH, quarter)), body);
 }
 
 fn run(scheduler: impl Scheduler + 'static, body: fn()) {
+    let mut config = configuration();
+    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
+    Runner::new(scheduler, config).run(body);
+}
+
+/// What all schedules have in common.
+pub(crate) fn configuration() -> Config {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
-    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
     // Weaker orders than SeqCst are modelled as SeqCst; see the crate's words.
     config.silence_warnings = true;
-    Runner::new(scheduler, config).run(body);
+    config
+}
+
+/// A scheduler that never wakes a parked thread without a reason.
+struct WithReason<S>(S);
+
+impl<S: Scheduler> Scheduler for WithReason<S> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        offered: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let awake: Vec<&Task> = offered.iter().copied().filter(|task| task.runnable()).collect();
+        self.0.next_task(&awake, current, is_yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
 }
 
 fn number(variable: &str, default: u64) -> u64 {

@@ -7,7 +7,7 @@ use crate::explore::explore;
 use crate::world::{Call, World, tiny};
 
 /// Bytes that no compression makes small.
-fn noise(seed: u64) -> Vec<u8> {
+pub(crate) fn noise(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;

@@ -22,6 +22,8 @@ mod conditional;
 mod explore;
 mod failing;
 mod full_disk;
+mod overtaken;
 mod ports;
+mod steered;
 mod views;
 mod world;

@@ -2,12 +2,15 @@
 //! around every call, and a watch over files that are gone and over syncs that
 //! are tried again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kv_core::{Pinned, Result};
-use kv_env::{Clock, DirEntry, DirLock, Env, Fs, ReadFile, SimDisk, SyncHandle, WriteFile};
+use kv_env::{
+    Clock, DirEntry, DirLock, Env, Fs, Operation, ReadFile, SimDisk, SyncHandle, WriteFile,
+};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::atomic::AtomicU64;
 
@@ -16,12 +19,16 @@ fn meet() {
     AtomicU64::new(0).load(Ordering::SeqCst);
 }
 
+/// Called before an append to a file and before a sync of one, with the name under
+/// which it was created: where a thread can be held, and made to fail.
+pub(crate) type Hook = Arc<dyn Fn(Operation, &str) -> Result<()> + Send + Sync>;
+
 /// The ports of `disk` for threads under the scheduler.
-pub(crate) fn ports(disk: &SimDisk) -> Env {
+pub(crate) fn ports(disk: &SimDisk, hook: Hook) -> Env {
     let env = disk.env();
     let clock = Arc::new(JumpingClock { now: std::sync::Mutex::default() });
     let (open, syncs) = (std::sync::Mutex::default(), Syncs::default());
-    Env { fs: Arc::new(WatchedFs { inner: env.fs, open, syncs }), clock, ..env }
+    Env { fs: Arc::new(WatchedFs { inner: env.fs, open, syncs, hook }), clock, ..env }
 }
 
 /// A clock that jumps ahead at every look: any timeout may be over.
@@ -46,12 +53,18 @@ impl Clock for JumpingClock {
 type Removed = Arc<AtomicBool>;
 
 /// Switches threads around calls; fails reads of files whose name is gone.
-#[derive(Debug)]
 struct WatchedFs {
     inner: Arc<dyn Fs>,
     open: std::sync::Mutex<Vec<(String, Removed)>>,
     /// Those of the directory.
     syncs: Syncs,
+    hook: Hook,
+}
+
+impl fmt::Debug for WatchedFs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(formatter)
+    }
 }
 
 /// The syncs of one file or directory: none may follow on one that failed,
@@ -85,7 +98,8 @@ impl Fs for WatchedFs {
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
         let inner = between_meetings(|| self.inner.create(name))?;
-        Ok(Box::new(MeetingWriteFile { inner, syncs: Syncs::default() }))
+        let point = HookPoint { hook: Arc::clone(&self.hook), name: name.to_owned() };
+        Ok(Box::new(MeetingWriteFile { inner, syncs: Syncs::default(), point }))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn ReadFile>> {
@@ -138,13 +152,28 @@ impl Fs for WatchedFs {
     }
 }
 
+/// The hook for the calls on one file.
+#[derive(Clone)]
+struct HookPoint {
+    hook: Hook,
+    name: String,
+}
+
+impl HookPoint {
+    fn pass(&self, operation: Operation) -> Result<()> {
+        (self.hook)(operation, &self.name)
+    }
+}
+
 struct MeetingWriteFile {
     inner: Box<dyn WriteFile>,
     syncs: Syncs,
+    point: HookPoint,
 }
 
 impl WriteFile for MeetingWriteFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.point.pass(Operation::Append)?;
         between_meetings(|| self.inner.append(bytes))
     }
 
@@ -157,12 +186,13 @@ impl WriteFile for MeetingWriteFile {
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.point.pass(Operation::Sync)?;
         self.syncs.watch(|| self.inner.sync())
     }
 
     fn sync_handle(&self) -> Arc<dyn SyncHandle> {
-        let (inner, syncs) = (self.inner.sync_handle(), self.syncs.clone());
-        Arc::new(MeetingSyncHandle { inner, syncs })
+        let (syncs, point) = (self.syncs.clone(), self.point.clone());
+        Arc::new(MeetingSyncHandle { inner: self.inner.sync_handle(), syncs, point })
     }
 
     fn seal(&mut self) -> Result<()> {
@@ -173,10 +203,12 @@ impl WriteFile for MeetingWriteFile {
 struct MeetingSyncHandle {
     inner: Arc<dyn SyncHandle>,
     syncs: Syncs,
+    point: HookPoint,
 }
 
 impl SyncHandle for MeetingSyncHandle {
     fn sync(&self) -> Result<()> {
+        self.point.pass(Operation::Sync)?;
         self.syncs.watch(|| self.inner.sync())
     }
 }

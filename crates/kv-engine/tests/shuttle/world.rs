@@ -10,7 +10,7 @@ use kv_env::{CrashChoice, SimDisk};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::mpsc;
 
-use crate::ports::ports;
+use crate::ports::{Hook, ports};
 
 /// A key that every batch writes, to the batch's own name.
 const NEWEST: &[u8] = b"newest";
@@ -78,8 +78,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(options: Options) -> World {
+        World::with_hook(options, Arc::new(|_, _| Ok(())))
+    }
+
+    /// A world in which `hook` is told of appends and syncs.
+    pub(crate) fn with_hook(options: Options, hook: Hook) -> World {
         let disk = SimDisk::new(7);
-        let engine = Engine::open_in(ports(&disk), options).unwrap();
+        let engine = Engine::open_in(ports(&disk, hook), options).unwrap();
         World { disk, engine, seen: Arc::default() }
     }
 
@@ -88,8 +93,18 @@ impl World {
         &self,
         body: impl FnOnce(&World) + Send + 'static,
     ) -> shuttle::thread::JoinHandle<()> {
+        self.spawn_as("caller", body)
+    }
+
+    /// Runs `body` in a thread of that name.
+    pub(crate) fn spawn_as(
+        &self,
+        name: &str,
+        body: impl FnOnce(&World) + Send + 'static,
+    ) -> shuttle::thread::JoinHandle<()> {
         let world = self.clone();
-        shuttle::thread::spawn(move || body(&world))
+        let builder = shuttle::thread::Builder::new().name(name.to_owned());
+        builder.spawn(move || body(&world)).unwrap()
     }
 
     /// Writes batch `name` and waits for the answer.

@@ -21,7 +21,7 @@ fn position() -> impl Strategy<Value = SegmentPosition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 1000 }, ..ProptestConfig::default() })]
 
     #[test]
     fn a_file_of_random_bytes(

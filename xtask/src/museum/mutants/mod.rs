@@ -10,6 +10,7 @@ mod checks;
 mod order;
 mod recovery;
 mod sync;
+mod threads;
 mod tree;
 
 /// The word in a mutant's code that is true while it is on show.
@@ -23,6 +24,9 @@ pub(super) enum Hunt {
     /// A test of kv-engine, by the start of its name: for what only a file of
     /// another time, or a look in the middle of a call, can show.
     Test(&'static str),
+    /// A test of kv-engine that tries out orders of its threads, by the start of
+    /// its name.
+    Schedules(&'static str),
 }
 
 /// One change of the source.
@@ -44,7 +48,13 @@ pub(super) struct Mutant {
 
 /// All of them, in the order in which they are shown.
 pub(super) fn all() -> Vec<Mutant> {
-    let rooms: [&[Mutant]; 5] =
-        [&sync::MUTANTS, &order::MUTANTS, &recovery::MUTANTS, &checks::MUTANTS, &tree::MUTANTS];
+    let rooms: [&[Mutant]; 6] = [
+        &sync::MUTANTS,
+        &order::MUTANTS,
+        &recovery::MUTANTS,
+        &checks::MUTANTS,
+        &tree::MUTANTS,
+        &threads::MUTANTS,
+    ];
     rooms.concat()
 }

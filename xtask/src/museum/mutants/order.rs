@@ -2,7 +2,7 @@
 
 use super::{Hunt, Mutant};
 
-pub(super) const MUTANTS: [Mutant; 7] = [
+pub(super) const MUTANTS: [Mutant; 8] = [
     Mutant {
         name: "install-without-directory-sync",
         hunt: Hunt::Simulation,
@@ -58,6 +58,17 @@ pub(super) const MUTANTS: [Mutant; 7] = [
             }
         }
         if let Err(error) = manifest.commit(edit, Arc::clone(&new)) {",
+    },
+    Mutant {
+        name: "failed-edit-undone",
+        hunt: Hunt::Test("failing_disk::after_a_failed_sync_of_the_manifest"),
+        bug: "tables of an edit whose sync failed are removed, and the edit is durable (RocksDB #5379)",
+        file: "kv-engine/src/install.rs",
+        original: "            return Err(self.poison(format!(\"cannot write the manifest: {error}\")));",
+        code: "            if MUTANT {
+                self.discard_tables(edit, &known);
+            }
+            return Err(self.poison(format!(\"cannot write the manifest: {error}\")));",
     },
     Mutant {
         name: "table-removed-under-a-reader",
