@@ -4,7 +4,7 @@
 
 use super::{Hunt, Mutant};
 
-pub(super) const MUTANTS: [Mutant; 23] = [
+pub(super) const MUTANTS: [Mutant; 26] = [
     Mutant {
         name: "synced-through-too-far",
         hunt: Hunt::Schedules("commit::writers_of_all_kinds"),
@@ -144,12 +144,46 @@ pub(super) const MUTANTS: [Mutant; 23] = [
         hunt: Hunt::Schedules("overtaken::a_failed_sync_answers"),
         bug: "a failure is latched, and those who found no room wait for ever",
         file: "kv-engine/src/sync.rs",
-        original: "        self.drive_writer();
+        original: "        self.note_progress();
         error",
-        code: "        if !MUTANT {
-            self.drive_writer();
+        code: "        if MUTANT {
+            self.signals.announce_progress();
+        } else {
+            self.note_progress();
         }
         error",
+    },
+    Mutant {
+        name: "failure-wakes-nobody",
+        hunt: Hunt::Schedules("failing::a_flush_on_demand"),
+        bug: "a failure is latched, and a flush on demand waits for a background that has stopped",
+        file: "kv-engine/src/sync.rs",
+        original: "            group.complete_all(&Err(error.clone()));
+        }",
+        code: "            group.complete_all(&Err(error.clone()));
+        }
+        if MUTANT {
+            self.drive_writer();
+            return error;
+        }",
+    },
+    Mutant {
+        name: "log-synced-by-two-at-once",
+        hunt: Hunt::Schedules("failing::a_failed_sync_beside"),
+        bug: "of two syncs one is told of lost pages, and the other acknowledges (Pebble vfsSync)",
+        file: "kv-engine/src/sync.rs",
+        original: "        let _role = self.sync.role.lock();
+        self.poison.check()?;",
+        code: "        let _role = (!MUTANT).then(|| self.sync.role.lock());
+        self.poison.check()?;",
+    },
+    Mutant {
+        name: "directory-synced-by-two-at-once",
+        hunt: Hunt::Schedules("failing::a_failed_sync_of_the_directory"),
+        bug: "of two syncs one is told of lost names, and the other lets the manifest name them",
+        file: "kv-engine/src/shared.rs",
+        original: "        let _turn = self.directory.lock();",
+        code: "        let _turn = (!MUTANT).then(|| self.directory.lock());",
     },
     Mutant {
         name: "circles-around-a-failure",
