@@ -39,7 +39,7 @@ pub(crate) struct SanitizeOptions {
     /// Only this one; both if none is named
     sanitizer: Option<Sanitizer>,
     /// Schedules that miri tries for the racing readers of the memory table
-    #[arg(long, default_value_t = 4, value_name = "COUNT")]
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
     schedules: u32,
 }
 

@@ -9,7 +9,7 @@ use kv_memtable::{ArenaPool, Memtable};
 
 use crate::families::{family, mix};
 
-const WRITES: u64 = if cfg!(miri) { 200 } else { 300_000 };
+const WRITES: u64 = if cfg!(miri) { 60 } else { 300_000 };
 const READERS: u64 = 3;
 
 /// Write `seqno` goes to key `(seqno - 1) % keys`.
