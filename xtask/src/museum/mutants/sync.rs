@@ -64,27 +64,23 @@ pub(super) const MUTANTS: [Mutant; 10] = [
         hunt: Hunt::Simulation,
         bug: "the old log is not synced when a newer one is used (LevelDB #193)",
         file: "kv-engine/src/freeze.rs",
-        original: "if let Err(error) = writer.log.sync() {",
-        code: "if let Err(error) = if MUTANT { writer.log.flush() } else { writer.log.sync() } {",
+        original: "if self.sync_last(&mut writer.log).is_err() {",
+        code: "if (MUTANT && writer.log.flush().is_err())
+            || (!MUTANT && self.sync_last(&mut writer.log).is_err())
+        {",
     },
     Mutant {
         name: "close-without-sync",
         hunt: Hunt::Simulation,
         bug: "a proper close leaves the end of the log to luck",
         file: "kv-engine/src/close.rs",
-        original: "        if let Err(error) = writer.log.sync() {
-            return Err(self.poison(format!(\"cannot sync the log: {error}\")));
-        }
-        self.acknowledge_all();",
+        original: "        self.sync_last(&mut writer.log)?;",
         code: "        if MUTANT {
             let _ = writer.log.flush();
             self.acknowledge_all();
             return Ok(());
         }
-        if let Err(error) = writer.log.sync() {
-            return Err(self.poison(format!(\"cannot sync the log: {error}\")));
-        }
-        self.acknowledge_all();",
+        self.sync_last(&mut writer.log)?;",
     },
     Mutant {
         name: "visible-before-durable",
