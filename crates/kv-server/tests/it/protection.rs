@@ -215,7 +215,11 @@ fn the_memory_of_all_clients_together_is_limited() {
     first.send(header);
     first.send(&value);
     let mut second = server.connect();
-    second.say("PING");
+    // The first has its memory before the second asks for more.
+    let has_come = format!("qbuf={}", header.len() + value.len());
+    while !second.say("CLIENT LIST").text().contains(&has_come) {
+        std::thread::yield_now();
+    }
     second.send(header);
     second.try_send(&value);
     let told = second.replies_until_closed();
