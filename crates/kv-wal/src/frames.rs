@@ -61,6 +61,12 @@ impl FrameReader {
         &self.chunk
     }
 
+    /// Memory for the chunk, in bytes.
+    #[cfg(test)]
+    pub(crate) fn chunk_capacity(&self) -> usize {
+        self.chunk.capacity()
+    }
+
     /// Stamps that fail their checksum in the frames located so far.
     pub(crate) fn damaged_stamps(&self) -> u64 {
         self.damaged_stamps

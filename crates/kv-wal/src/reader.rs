@@ -309,23 +309,32 @@ mod tests {
         assert!(reader.scratch.capacity() < bytes.len());
     }
 
-    /// The buffer for records in several frames is not longer than the file.
+    /// The buffer for records in several frames is less than twice the largest
+    /// of them, and not longer than the file; the other one is a chunk.
     #[test]
     fn growing_records_take_no_more_than_the_file() {
-        let disk = SimDisk::new(0);
-        let mut log = LogWriter::create(&*disk.fs(), "log", header(), 0).unwrap();
-        for pages in [1, 2, 3, 5, 9, 17] {
-            log.append(&vec![pages; 4096 * usize::from(pages)]).unwrap();
+        let cases = [(0, &[1, 17][..]), (2 << 20, &[1, 2, 3, 5, 9, 17])];
+        for (prewritten_bytes, sizes) in cases {
+            let disk = SimDisk::new(0);
+            let fs = disk.fs();
+            let mut log = LogWriter::create(&*fs, "log", header(), prewritten_bytes).unwrap();
+            for &pages in sizes {
+                log.append(&vec![pages; 4096 * usize::from(pages)]).unwrap();
+            }
+            log.flush().unwrap();
+            let file_bytes = disk.read_file("log").unwrap().len();
+            let position = SegmentPosition::Last;
+            let mut reader = LogReader::open(&*fs, "log", FileKind::Wal, position).unwrap();
+            let mut largest = 0;
+            while let Some(record) = reader.next_record().unwrap() {
+                largest = record.payload.len();
+                let most = file_bytes.min(2 * largest);
+                let scratch = reader.scratch.capacity();
+                assert!((largest..=most).contains(&scratch), "{scratch}, {most} at most");
+            }
+            assert_eq!(largest, 17 * 4096);
+            let chunk = reader.frames.chunk_capacity();
+            assert!(chunk <= file_bytes.min(256 << 10), "{chunk} of {file_bytes}");
         }
-        log.flush().unwrap();
-        let file_bytes = disk.read_file("log").unwrap().len();
-        let position = SegmentPosition::Last;
-        let mut reader = LogReader::open(&*disk.fs(), "log", FileKind::Wal, position).unwrap();
-        let mut largest = 0;
-        while let Some(record) = reader.next_record().unwrap() {
-            largest = record.payload.len();
-        }
-        assert_eq!(largest, 17 * 4096);
-        assert!((largest..=file_bytes).contains(&reader.scratch.capacity()));
     }
 }

@@ -7,6 +7,8 @@ use kv_core::{
     decode_metadata, encode_metadata,
 };
 
+use crate::allocation::largest_allocation;
+
 fn header() -> FileHeader {
     FileHeader {
         kind: FileKind::Table,
@@ -179,6 +181,9 @@ struct Bounded {
     properties: BTreeMap<String, Vec<u8>>,
 }
 
+/// The same fields as serde has them.
+type Plain = (Vec<u8>, Vec<(u32, u64)>, BTreeMap<String, Vec<u8>>);
+
 #[test]
 fn bounded_fields_have_the_stored_form_of_plain_ones() {
     let seed = ChecksumSeed::from_identity(b"file");
@@ -187,25 +192,33 @@ fn bounded_fields_have_the_stored_form_of_plain_ones() {
         Bounded { key: b"\0k\xff".to_vec(), pairs: vec![(1, 2), (3, 1 << 40)], properties };
     let stored = encode_metadata(1, &record, seed, 0).unwrap();
     assert_eq!(decode_metadata::<Bounded>(1, &stored, seed, 0, "f").unwrap(), record);
-    type Plain = (Vec<u8>, Vec<(u32, u64)>, BTreeMap<String, Vec<u8>>);
     let (key, pairs, properties) = decode_metadata::<Plain>(1, &stored, seed, 0, "f").unwrap();
     assert_eq!(Bounded { key, pairs, properties }, record);
 }
 
 /// Bytes and texts are looked for before memory is taken for them, however
-/// little they announce; what a plain field would take is below every limit.
+/// little they announce; what a plain field takes is below every limit.
 #[test]
 fn a_false_length_of_a_bounded_field_is_refused_for_what_is_missing() {
     let seed = ChecksumSeed::from_identity(b"file");
-    let refused = |payload: &[u8]| {
+    let stored = |payload: &[u8]| {
         let record = [b"\x01", &(payload.len() as u32).to_le_bytes()[..], payload].concat();
-        let stored = [&record[..], &seed.checksum(0, &record).to_le_bytes()].concat();
-        decode_metadata::<Bounded>(1, &stored, seed, 0, "f").unwrap_err().to_string()
+        [&record[..], &seed.checksum(0, &record).to_le_bytes()].concat()
     };
-    for payload in [&b"\x60"[..], b"\0\x60", b"\0\0\x01\x60", b"\0\0\x01\0\x60"] {
-        let error = refused(payload);
-        assert!(error.contains("UnexpectedEnd"), "{payload:?}: {error}");
+    // The 20,000 of a length as bincode writes it, where each field has its own.
+    for before in [&b""[..], b"\0", b"\0\0\x01", b"\0\0\x01\0"] {
+        let stored = stored(&[before, b"\xfb\x20\x4e"].concat());
+        let (largest, outcome) =
+            largest_allocation(|| decode_metadata::<Bounded>(1, &stored, seed, 0, "f"));
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("UnexpectedEnd"), "{before:?}: {error}");
+        assert!(largest < 1000, "{before:?}: took {largest} bytes");
+        // Else nothing would show that it is measured.
+        let (largest, outcome) =
+            largest_allocation(|| decode_metadata::<Plain>(1, &stored, seed, 0, "f"));
+        assert!(outcome.is_err() && largest >= 20_000, "{before:?}: took {largest} bytes");
     }
-    let error = refused(b"\0\0\x01\x01\xff\0");
+    let not_a_text = stored(b"\0\0\x01\x01\xff\0");
+    let error = decode_metadata::<Bounded>(1, &not_a_text, seed, 0, "f").unwrap_err().to_string();
     assert!(error.contains("Utf8"), "{error}");
 }

@@ -119,7 +119,7 @@ impl RequestDecoder {
                 Some(missing) => self.decode_argument(bytes, missing)?,
                 None if self.position == bytes.len() => Step::Starved,
                 None if self.position > MAX_REQUEST_BYTES => {
-                    // Requests without arguments, which nobody consumes alone.
+                    // Requests without arguments that nobody has consumed.
                     return Err(ProtocolError::RequestTooLong { limit: MAX_REQUEST_BYTES });
                 }
                 None if bytes[self.position] == b'*' => self.decode_array_header(bytes)?,
@@ -145,9 +145,14 @@ impl RequestDecoder {
         Requests { bytes, spans: &self.spans, ends: &self.ends }
     }
 
-    /// Forgets the complete requests and removes their bytes from `bytes`.
+    /// Forgets the complete requests and removes their bytes from `bytes`, and
+    /// those of requests without arguments, which are never collected.
     pub fn consume(&mut self, bytes: &mut Vec<u8>) {
         let gone = self.request_start;
+        if gone == 0 {
+            // At each read of a long request: what it has so far is not moved.
+            return;
+        }
         if gone == bytes.len() {
             bytes.clear();
         } else {

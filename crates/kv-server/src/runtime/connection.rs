@@ -95,6 +95,8 @@ impl Connection {
             let decoded = self.decoder.decode(&mut self.input);
             if self.decoder.requests(&self.input).is_empty() {
                 decoded.map_err(Ended::Protocol)?;
+                // Requests without arguments make no run and would pile up.
+                self.decoder.consume(&mut self.input);
                 self.receive().await?;
             } else {
                 self.execute_run().await?;

@@ -251,6 +251,8 @@ fn the_places_of_arguments_are_bounded() {
     decoder.decode(&mut array).expect("it is well formed");
     assert_eq!(decoder.requests(&array).get(0).len(), 100_000);
     assert!(decoder.held_bytes() <= 3 * array.len(), "{} bytes", decoder.held_bytes());
+    decoder.consume(&mut array);
+    assert!(decoder.held_bytes() <= 64 << 10, "{} bytes are kept", decoder.held_bytes());
 }
 
 #[test]

@@ -237,6 +237,17 @@ fn the_memory_of_all_clients_together_is_limited() {
     assert_eq!(third.call([&b"SET"[..], b"a", &value]), Wire::ok());
 }
 
+/// They are no run, so nothing executes them, and they are dropped all the same.
+#[test]
+fn requests_without_arguments_do_not_pile_up() {
+    let server = TestServer::with(|config| config.client_memory_limit = 1 << 20);
+    let mut client = server.connect();
+    for empty in [&b"*0\r\n"[..], b"*-1\r\n", b"\r\n"] {
+        assert!(client.try_send(&empty.repeat((4 << 20) / empty.len())));
+        assert_eq!(client.say("PING"), Wire::Simple("PONG".to_owned()), "{empty:?}");
+    }
+}
+
 #[test]
 fn queued_commands_count_as_memory_of_their_client() {
     let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
