@@ -43,7 +43,7 @@ impl Shared {
     /// Opens a log; `None` if it is gone, as it may be at any time.
     ///
     /// # Errors
-    /// Out of descriptors.
+    /// Out of descriptors or memory.
     pub(super) fn open_log(&self, log: Log) -> Result<Option<OpenLog>> {
         // A manifest is replaced by its successor at most once meanwhile: it
         // takes thousands of edits to grow so long.
@@ -51,7 +51,7 @@ impl Shared {
             let Some(found) = self.find_log(log) else { return Ok(None) };
             match lenient::open(&*self.env.fs, &found.name) {
                 Ok(file) => return Ok(Some(OpenLog::new(found, file))),
-                Err(error) if error.is_out_of_descriptors() => return Err(error),
+                Err(error) if error.is_out_of_resources() => return Err(error),
                 Err(error) => {
                     let is_there = self.find_log(log).is_some_and(|now| now.name == found.name);
                     if is_there {

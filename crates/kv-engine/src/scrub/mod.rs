@@ -218,8 +218,8 @@ impl Shared {
     }
 
     /// Has the place of the scrub written to the manifest, if it is long since
-    /// that was done. Space and descriptors that are lacking are left to work
-    /// that needs them more.
+    /// that was done. Space, memory and descriptors that are lacking are left to
+    /// work that needs them more.
     fn record_place(&self) -> Result<()> {
         let now = self.env.clock.monotonic();
         {
@@ -234,7 +234,7 @@ impl Shared {
             return Ok(());
         }
         match self.install(&VersionEdit::default()) {
-            Err(error) if error.is_out_of_space() || error.is_out_of_descriptors() => Ok(()),
+            Err(error) if error.is_out_of_space() || error.is_out_of_resources() => Ok(()),
             Err(error) => {
                 Err(self.poison(format!("cannot record the place of the scrub: {error}")))
             }

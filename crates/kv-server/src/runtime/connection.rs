@@ -157,7 +157,10 @@ impl Connection {
         let ClientWire { stream, client, server, .. } = &mut self.wire;
         client.input_bytes.store(self.input.len(), Relaxed);
         match self.decoder.is_inside_request(&self.input) {
-            false => client.note(Phase::Idle, server.clock.uptime_ms()),
+            false => {
+                client.note(Phase::Idle, server.clock.uptime_ms());
+                self.is_transfer_noted = false;
+            }
             true if !self.is_transfer_noted => {
                 client.note(Phase::Transfer, server.clock.uptime_ms());
                 self.is_transfer_noted = true;

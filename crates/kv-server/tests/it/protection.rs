@@ -206,6 +206,15 @@ fn a_value_over_the_limit_is_sent_from_where_it_lies() {
     }
 }
 
+/// Waits until `bytes` of some client wait for the rest of their request, or until
+/// none do.
+fn wait_for_input(asking: &mut Client, bytes: usize, are_waiting: bool) {
+    let wanted = format!(" qbuf={bytes} ");
+    while asking.say("CLIENT LIST").text().contains(&wanted) != are_waiting {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn the_memory_of_all_clients_together_is_limited() {
     let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
@@ -216,10 +225,7 @@ fn the_memory_of_all_clients_together_is_limited() {
     first.send(&value);
     let mut second = server.connect();
     // The first has its memory before the second asks for more.
-    let has_come = format!("qbuf={}", header.len() + value.len());
-    while !second.say("CLIENT LIST").text().contains(&has_come) {
-        std::thread::yield_now();
-    }
+    wait_for_input(&mut second, header.len() + value.len(), true);
     second.send(header);
     second.try_send(&value);
     let told = second.replies_until_closed();
@@ -286,6 +292,22 @@ fn silent_dripping_and_unauthenticated_clients_are_closed() {
     wait_for_counter(&mut admin, "total_client_timeouts", 3);
     assert_eq!(silent.replies_until_closed(), []);
     assert_eq!(info(&mut admin, "connected_clients"), "1");
+}
+
+/// The end of a request without arguments is the begin of the next one's time.
+#[test]
+fn what_drips_behind_a_request_without_arguments_is_closed() {
+    let server = TestServer::with(|config| {
+        (config.request_timeout_s, config.idle_timeout_s) = (1, 0);
+    });
+    let mut admin = server.connect();
+    let mut dripping = server.connect();
+    dripping.send(b"*0\r");
+    wait_for_input(&mut admin, 3, true);
+    dripping.send(b"\n");
+    wait_for_input(&mut admin, 3, false);
+    dripping.send(b"*2\r\n$3\r\nGE");
+    assert_eq!(dripping.replies_until_closed(), []);
 }
 
 #[test]
