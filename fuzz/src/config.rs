@@ -32,6 +32,8 @@ pub fn run(input: &Input) {
         };
         (format!("KV_{name}"), value.clone())
     });
+    let is_theirs = has_secret(&input.file)
+        || variables.clone().any(|(name, value)| name.contains(SECRET) || value.contains(SECRET));
     let password = [("KV_PASSWORD".to_owned(), SECRET.to_owned())];
     let variables: Vec<_> = variables.chain(password).collect();
     let given = variables.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
@@ -43,10 +45,14 @@ pub fn run(input: &Input) {
         }
         Err(sentence) => {
             assert!(!sentence.is_empty());
-            let is_theirs = input.file.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
             assert!(is_theirs || !sentence.contains(SECRET), "the password is shown: {sentence}");
         }
     }
+}
+
+/// Whether the fuzzer has come upon the password by itself.
+fn has_secret(file: &[u8]) -> bool {
+    file.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
 }
 
 fn load(path: &PathBuf, variables: &[(String, String)]) -> Result<Config, String> {

@@ -143,7 +143,8 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
 /// The file whose sync failed with EIO, or the note for a file system that went
 /// read-only, if that is the reason of a refusal which also says what to do.
 fn poisoned_by(text: &str) -> Option<String> {
-    let (cause, advice) = text.split_once("after a failure (")?.1.split_once("); ")?;
+    // The cause may have brackets and advice of its own.
+    let (cause, advice) = text.split_once("after a failure (")?.1.rsplit_once("); ")?;
     if !advice.contains("open it again") {
         return None;
     }
@@ -203,6 +204,8 @@ mod tests {
         assert_eq!(refusal(&background).as_deref(), Some("sst_1.db"));
         let aborted = "append to /a/wal.log: Read-only file system (os error 30)";
         assert_eq!(refusal(aborted).as_deref(), Some(READ_ONLY));
+        let advised = format!("{aborted}; the file system cannot be written to");
+        assert_eq!(refusal(&advised).as_deref(), Some(READ_ONLY));
         let full = "cannot sync the log: sync /a/wal.log: No space left on device (os error 28)";
         assert_eq!(refusal(full).as_deref(), Some(SYNC_WITHOUT_SPACE));
         let silent = format!("MISCONF the engine stopped after a failure ({aborted}); no advice");
