@@ -1,8 +1,10 @@
-//! Closing while others write, read and flush.
+//! Shutdown: closing while others write, read and flush.
 
-use kv_engine::{Durability, Error, Options, SeqNo};
+use kv_engine::{Durability, Engine, Error, Options, SeqNo};
+use kv_env::{Failure, Fault, Operation};
 
 use crate::explore::explore;
+use crate::steered::{Stage, at_every_step};
 use crate::world::{Call, World, roomy, tiny};
 
 /// Writers go on until they are refused. What was answered `Ok` is there after
@@ -47,15 +49,87 @@ fn a_close_finds_flushes_and_compactions_at_work() {
     explore(600, || close_under(tiny()));
 }
 
-/// Two at once: the second returns only after the first has stopped writing.
+/// Two at once: either returns only after both have stopped writing.
 #[test]
 fn closing_twice_at_once_is_closing() {
     explore(400, || {
         let world = World::new(roomy());
         world.write("first", Call::Write(Durability::Os)).unwrap();
-        let other = world.spawn(|world| world.engine.close().unwrap());
-        world.engine.close().unwrap();
+        let close = |world: &World| {
+            world.engine.close().unwrap();
+            world.disk.op_count()
+        };
+        let (sender, moment) = shuttle::sync::mpsc::channel();
+        let other = world.spawn(move |world| sender.send(close(world)).unwrap());
+        let moments = [close(&world), moment.recv().unwrap()];
+        other.join().unwrap();
+        assert_eq!(moments, [world.disk.op_count(); 2], "nothing is written after a close");
+        world.check();
+    });
+}
+
+/// Two at once, and the last sync of the log fails: neither says that what it was
+/// to sync is safe.
+#[test]
+fn a_failure_of_a_close_is_told_to_both() {
+    explore(400, || {
+        let world = World::new(roomy());
+        world.write("first", Call::Write(Durability::Os)).unwrap();
+        world.disk.inject(Fault::new(Failure::Device).of(Operation::Sync).on("wal*").times(1));
+        let is_told =
+            |world: &World| assert!(matches!(world.engine.close(), Err(Error::Poisoned { .. })));
+        let other = world.spawn(is_told);
+        is_told(&world);
         other.join().unwrap();
         world.check();
     });
+}
+
+fn is_done_or_refused<T: std::fmt::Debug>(outcome: kv_engine::Result<T>) {
+    assert!(matches!(outcome, Ok(_) | Err(Error::Closed)), "{outcome:?}");
+}
+
+/// The close is stopped after each of its steps, and everything that callers can
+/// do is done meanwhile: all of it is answered.
+fn calls_beside_a_close(stage: &Stage, options: Options) {
+    let world = World::new(options);
+    stage.rest();
+    for name in ["a", "b"] {
+        world.write(name, Call::Write(Durability::Os)).unwrap();
+    }
+    stage.rest();
+    let at_close = stage.clone();
+    let closer = world.spawn_as("closer", move |world| {
+        at_close.stop("closer");
+        world.engine.close().unwrap();
+        at_close.leave_alone();
+    });
+    shuttle::thread::yield_now();
+    let calls = [Call::Submit(Durability::Sync), Call::Write(Durability::Sync)];
+    let writers = calls.map(|call| {
+        world.spawn(move |world| is_done_or_refused(world.write(&format!("{call:?}"), call)))
+    });
+    let others = [Engine::flush, Engine::compact]
+        .map(|call| world.spawn(move |world| is_done_or_refused(call(&world.engine))));
+    world.read(SeqNo::ZERO);
+    closer.join().unwrap();
+    let moment = world.disk.op_count();
+    for thread in writers.into_iter().chain(others) {
+        thread.join().unwrap();
+    }
+    assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
+    world.check();
+}
+
+#[test]
+fn whoever_overtakes_a_close_is_answered() {
+    let stops = at_every_step(|stage| calls_beside_a_close(stage, roomy()));
+    assert!(stops > 30, "the close was stopped: {stops}");
+}
+
+/// The same with a flush at work and a memory table to be frozen.
+#[test]
+fn whoever_overtakes_a_close_beside_a_flush_is_answered() {
+    let stops = at_every_step(|stage| calls_beside_a_close(stage, tiny()));
+    assert!(stops > 30, "the close was stopped: {stops}");
 }
