@@ -1,6 +1,6 @@
 //! Shutdown: closing while others write, read and flush.
 
-use kv_engine::{Durability, Engine, Error, Options, SeqNo};
+use kv_engine::{Durability, Error, Options, SeqNo};
 use kv_env::{Failure, Fault, Operation};
 
 use crate::explore::explore;
@@ -89,47 +89,70 @@ fn is_done_or_refused<T: std::fmt::Debug>(outcome: kv_engine::Result<T>) {
     assert!(matches!(outcome, Ok(_) | Err(Error::Closed)), "{outcome:?}");
 }
 
-/// The close is stopped after each of its steps, and everything that callers can
-/// do is done meanwhile: all of it is answered.
-fn calls_beside_a_close(stage: &Stage, options: Options) {
-    let world = World::new(options);
+/// What callers can do that waits for others.
+const CALLS: [fn(&World); 3] = [
+    |world| is_done_or_refused(world.write("written", Call::Write(Durability::Sync))),
+    |world| is_done_or_refused(world.write("submitted", Call::Submit(Durability::Sync))),
+    |world| is_done_or_refused(world.engine.flush()),
+];
+
+/// An engine with writes in memory and the next segment at hand.
+fn used_world(stage: &Stage) -> World {
+    let world = World::new(tiny());
     stage.rest();
     for name in ["a", "b"] {
         world.write(name, Call::Write(Durability::Os)).unwrap();
     }
     stage.rest();
-    let at_close = stage.clone();
-    let closer = world.spawn_as("closer", move |world| {
-        at_close.stop("closer");
-        world.engine.close().unwrap();
-        at_close.leave_alone();
-    });
-    shuttle::thread::yield_now();
-    let calls = [Call::Submit(Durability::Sync), Call::Write(Durability::Sync)];
-    let writers = calls.map(|call| {
-        world.spawn(move |world| is_done_or_refused(world.write(&format!("{call:?}"), call)))
-    });
-    let others = [Engine::flush, Engine::compact]
-        .map(|call| world.spawn(move |world| is_done_or_refused(call(&world.engine))));
-    world.read(SeqNo::ZERO);
-    closer.join().unwrap();
-    let moment = world.disk.op_count();
-    for thread in writers.into_iter().chain(others) {
-        thread.join().unwrap();
-    }
-    assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
-    world.check();
+    world
 }
 
+/// The close is stopped after each of its steps, and everything that callers can
+/// do is done meanwhile: all of it is answered.
 #[test]
 fn whoever_overtakes_a_close_is_answered() {
-    let stops = at_every_step(|stage| calls_beside_a_close(stage, roomy()));
+    let stops = at_every_step(|stage| {
+        let world = used_world(stage);
+        let at_close = stage.clone();
+        let closer = world.spawn_as("closer", move |world| {
+            at_close.stop("closer");
+            world.engine.close().unwrap();
+            at_close.leave_alone();
+        });
+        shuttle::thread::yield_now();
+        let callers = CALLS.map(|call| world.spawn(call));
+        world.read(SeqNo::ZERO);
+        closer.join().unwrap();
+        let moment = world.disk.op_count();
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
+        world.check();
+    });
     assert!(stops > 30, "the close was stopped: {stops}");
 }
 
-/// The same with a flush at work and a memory table to be frozen.
+/// The other way round: each call is stopped after each of its steps, and the
+/// close goes through meanwhile.
 #[test]
-fn whoever_overtakes_a_close_beside_a_flush_is_answered() {
-    let stops = at_every_step(|stage| calls_beside_a_close(stage, tiny()));
-    assert!(stops > 30, "the close was stopped: {stops}");
+fn whoever_is_overtaken_by_a_close_is_answered() {
+    for call in CALLS {
+        let stops = at_every_step(move |stage| {
+            let world = used_world(stage);
+            let at_call = stage.clone();
+            let caller = world.spawn_as("overtaken", move |world| {
+                at_call.stop("overtaken");
+                call(world);
+                at_call.leave_alone();
+            });
+            shuttle::thread::yield_now();
+            world.engine.close().unwrap();
+            let moment = world.disk.op_count();
+            caller.join().unwrap();
+            assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
+            world.check();
+        });
+        assert!(stops > 10, "the call was stopped: {stops}");
+    }
 }
