@@ -102,8 +102,12 @@ impl Shared {
 
     /// Marks log and manifest as complete and releases the directory. The mark
     /// of the manifest says that the log has its own: an open relies on that.
+    ///
+    /// Of several closes at once one does it. The others wait until it is done,
+    /// and learn of a failure of the log as well.
     pub(crate) fn finish_files(&self) -> Result<()> {
-        let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
+        let mut lock = self.lock.lock();
+        let Some(_lock) = lock.take() else { return self.poison.check() };
         self.poison.check()?;
         let sealed = self.with_reserve(|| self.seal_retired_segments()).map(|_| ());
         if sealed.is_err() || !self.is_log_marked.load(Ordering::Acquire) {

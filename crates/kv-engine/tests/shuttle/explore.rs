@@ -1,7 +1,9 @@
 //! Runs a test body under many schedules.
 
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
-use shuttle::{Config, Runner};
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, ReplayScheduler, Schedule, Scheduler, Task, TaskId,
+};
+use shuttle::{Config, MaxSteps, Runner};
 
 /// Where to begin, unless the environment says otherwise.
 const SEED: u64 = 0x6b76_2d65_6e67;
@@ -27,7 +29,8 @@ const DEPTH: usize = 3;
 /// of a failure is printed.
 pub(crate) fn explore(schedules: usize, body: fn()) {
     if let Ok(schedule) = std::env::var("KV_SHUTTLE_REPLAY") {
-        return shuttle::replay(body, schedule.trim());
+        let replayed = ReplayScheduler::new_from_encoded(schedule.trim());
+        return run(replayed, body);
     }
     let seed = number("KV_SHUTTLE_SEED", SEED);
     let schedules = schedules * number("KV_SHUTTLE_ITERATIONS", 1) as usize;
@@ -39,18 +42,17 @@ pub(crate) fn explore(schedules: usize, body: fn()) {
 }
 
 fn run(scheduler: impl Scheduler + 'static, body: fn()) {
-    let mut config = configuration();
-    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
-    Runner::new(scheduler, config).run(body);
+    runner(scheduler, MAX_STEPS).run(body);
 }
 
-/// What all schedules have in common.
-pub(crate) fn configuration() -> Config {
+/// Runs schedules of `scheduler`; one of more than `max_steps` steps fails.
+pub(crate) fn runner<S: Scheduler + 'static>(scheduler: S, max_steps: usize) -> Runner<S> {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
+    config.max_steps = MaxSteps::FailAfter(max_steps);
     // Weaker orders than SeqCst are modelled as SeqCst; see the crate's words.
     config.silence_warnings = true;
-    config
+    Runner::new(scheduler, config)
 }
 
 /// A scheduler that never wakes a parked thread without a reason.

@@ -1,6 +1,8 @@
 //! A full disk: writers are refused, not lost, and served again once there is
 //! space.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kv_engine::{Durability, Error, FlushSize, Options, WriteBatch};
 
 use crate::explore::explore;
@@ -18,17 +20,19 @@ pub(crate) fn noise(seed: u64) -> Vec<u8> {
     (0..20_000).map(|_| next()).collect()
 }
 
-/// Writes batch `name` as often as it takes; true if the disk was ever full.
-fn insist(world: &World, name: &str, seed: u64) -> bool {
-    let mut was_full = false;
+/// Some schedule has met a full disk, or nothing was tried.
+static WAS_FULL: AtomicBool = AtomicBool::new(false);
+
+/// Writes batch `name` as often as it takes.
+fn insist(world: &World, name: &str, seed: u64) {
     loop {
         let mut batch = WriteBatch::new();
         batch.put(name.as_bytes(), &noise(seed)).unwrap();
         batch.put(b"newest", name.as_bytes()).unwrap();
         match world.commit(name, batch, Call::Write(Durability::Sync)) {
-            Ok(_) => return was_full,
+            Ok(_) => return,
             Err(Error::NoSpace { .. }) => {
-                was_full = true;
+                WAS_FULL.store(true, Ordering::Relaxed);
                 // Somebody finds space meanwhile.
                 shuttle::thread::yield_now();
             }
@@ -67,6 +71,7 @@ fn writers_are_served_again_once_there_is_space() {
         assert!(!world.engine.stats().poisoned);
         world.finish();
     });
+    assert!(WAS_FULL.load(Ordering::Relaxed), "the disk was full for somebody");
 }
 
 fn used_bytes(world: &World) -> u64 {

@@ -15,7 +15,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::atomic::AtomicU64;
 
 /// Lets another thread run, if the scheduler wants it.
-fn meet() {
+pub(crate) fn meet() {
     AtomicU64::new(0).load(Ordering::SeqCst);
 }
 

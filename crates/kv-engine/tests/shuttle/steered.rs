@@ -9,10 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use shuttle::Runner;
 use shuttle::scheduler::{DataSource, RandomDataSource, Schedule, Scheduler, Task, TaskId};
 
-use crate::explore::configuration;
+use crate::explore::runner;
 
 /// Steps of one schedule, several times what is normal: more is a thread that
 /// runs in circles.
@@ -73,11 +72,14 @@ pub(crate) fn at_every_step(body: impl Fn(&Stage) + Send + Sync + 'static) -> us
     let stage = Stage::default();
     let scheduler = Steered { stage: stage.clone(), random: RandomDataSource::initialize(0) };
     let step = StepOfFailure(stage.clone());
-    let mut config = configuration();
-    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
-    Runner::new(scheduler, config).run(move || body(&stage));
+    runner(scheduler, MAX_STEPS).run(move || body(&stage));
     // The last schedule was that in which the victim had no more steps.
     step.0.plan().step - 1
+}
+
+/// True in a thread of that name.
+pub(crate) fn runs_in(name: &str) -> bool {
+    shuttle::thread::current().name() == Some(name)
 }
 
 /// Says at which step a schedule failed.

@@ -109,41 +109,57 @@ impl World {
 
     /// Writes batch `name` and waits for the answer.
     pub(crate) fn write(&self, name: &str, call: Call) -> Result<SeqNo> {
-        let mut batch = WriteBatch::new();
-        batch.put(name.as_bytes(), name.as_bytes()).unwrap();
-        batch.put(NEWEST, name.as_bytes()).unwrap();
-        self.commit(name, batch, call)
+        self.commit(name, batch_named(name), call)
     }
 
     /// Has `batch`, which leaves `name` behind, committed. The answer is noted
     /// where it is given, before anything else can happen.
     pub(crate) fn commit(&self, name: &str, batch: WriteBatch, call: Call) -> Result<SeqNo> {
-        let (Call::Write(durability) | Call::Submit(durability)) = call;
-        let is_synced = durability == Durability::Sync;
-        self.seen.lock().unwrap().begun.insert(name.to_owned(), is_synced);
-        let (world, name) = (self.clone_without_engine(), name.to_owned());
-        let note = move |outcome: &Result<SeqNo>| {
-            if let Ok(seqno) = *outcome {
-                let (name, op) = (name.clone(), world.0.op_count());
-                let acknowledged = Acknowledged { name, seqno, op, is_synced };
-                world.1.lock().unwrap().acknowledged.push(acknowledged);
-            }
-        };
         match call {
             Call::Write(durability) => {
+                let note = self.note(name, durability);
                 let outcome = self.engine.write(batch, durability);
                 note(&outcome);
                 outcome
             }
             Call::Submit(durability) => {
-                let (answer, answered) = mpsc::channel();
-                self.engine.submit(batch, durability, move |outcome| {
-                    note(&outcome);
-                    answer.send(outcome).unwrap();
-                });
+                let answered = self.submit(name, batch, durability);
                 let outcome = answered.recv().unwrap();
                 assert!(answered.recv().is_err(), "one answer, then the sender is gone");
                 outcome
+            }
+        }
+    }
+
+    /// Submits `batch`, which leaves `name` behind, and does not wait for the answer.
+    pub(crate) fn submit(
+        &self,
+        name: &str,
+        batch: WriteBatch,
+        durability: Durability,
+    ) -> mpsc::Receiver<Result<SeqNo>> {
+        let note = self.note(name, durability);
+        let (answer, answered) = mpsc::channel();
+        self.engine.submit(batch, durability, move |outcome| {
+            note(&outcome);
+            answer.send(outcome).unwrap();
+        });
+        answered
+    }
+
+    /// Notes that batch `name` was begun; what is to be called with its outcome.
+    fn note(
+        &self,
+        name: &str,
+        durability: Durability,
+    ) -> impl FnOnce(&Result<SeqNo>) + Send + 'static {
+        let is_synced = durability == Durability::Sync;
+        self.seen.lock().unwrap().begun.insert(name.to_owned(), is_synced);
+        let (world, name) = (self.clone_without_engine(), name.to_owned());
+        move |outcome| {
+            if let Ok(seqno) = *outcome {
+                let acknowledged = Acknowledged { name, seqno, op: world.0.op_count(), is_synced };
+                world.1.lock().unwrap().acknowledged.push(acknowledged);
             }
         }
     }
@@ -224,6 +240,14 @@ impl World {
     pub(crate) fn acknowledged_writes(&self) -> u64 {
         self.seen.lock().unwrap().acknowledged.len() as u64 * WRITES_PER_BATCH
     }
+}
+
+/// What batch `name` writes.
+pub(crate) fn batch_named(name: &str) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    batch.put(name.as_bytes(), name.as_bytes()).unwrap();
+    batch.put(NEWEST, name.as_bytes()).unwrap();
+    batch
 }
 
 /// Batches by name, in entries of a scan.

@@ -247,7 +247,7 @@ pub(super) const MUTANTS: [Mutant; 26] = [
     },
     Mutant {
         name: "view-changed-without-its-lock",
-        hunt: Hunt::Schedules("commit::"),
+        hunt: Hunt::Schedules("swapped::an_install"),
         bug: "of a freeze and an install at once one is lost",
         file: "kv-engine/src/shared.rs",
         original: "        let _guard = self.view_change.lock();",
