@@ -1,15 +1,23 @@
 //! What a device does wrong in the middle of a history, and panics: each comes
 //! to what it should, and is counted.
 
-use kv_sim::{Script, Tally, run};
+use kv_sim::{Effort, Figures, Script, Tally, cut_everywhere, run};
 
 const WRITE: &str =
     r#"{"write":{"durability":"sync","changes":[{"put":[1,3000]},{"put":[2,40]}]}}"#;
 
-fn tally(settings: &str, steps: &[&str]) -> Tally {
+fn script(settings: &str, steps: &[&str]) -> Script {
     let text = [&[settings], steps].concat().join("\n");
-    let script: Script = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
-    run(&script).unwrap_or_else(|failure| panic!("{failure}")).tally
+    text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn tally(settings: &str, steps: &[&str]) -> Tally {
+    run(&script(settings, steps)).unwrap_or_else(|failure| panic!("{failure}")).tally
+}
+
+fn cut(settings: &str, steps: &[&str]) -> Figures {
+    let figures = cut_everywhere(&script(settings, steps), &Effort::ORDINARY);
+    figures.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 #[test]
@@ -27,6 +35,24 @@ fn what_a_table_lost_is_reported_and_the_rest_is_right() {
     let cut = r#"{"cut":{"keeps":"all"}}"#;
     let tally = tally(r#"{"block_bytes":512}"#, &[lost, WRITE, r#""flush""#, cut, WRITE]);
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
+}
+
+/// Images in front of the sync that went astray must be whole, those behind it
+/// may say what is damaged.
+#[test]
+fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
+    for on in ["*.db", "MANIFEST*", "wal*"] {
+        let lost = format!(
+            r#"{{"device":{{"effect":"lost_write","on":"{on}","sector":0,"sectors":100}}}}"#
+        );
+        let steps = [WRITE, r#""flush""#, WRITE, &lost, WRITE, r#""flush""#, WRITE];
+        let figures = cut(r#"{"block_bytes":512}"#, &steps);
+        assert!(figures.images > figures.ops, "{on}: {figures:?}");
+        let whole = cut(r#"{"block_bytes":512}"#, &[WRITE, r#""flush""#, WRITE]);
+        assert_eq!(whole.tally.damage_reports, 0, "{whole:?}");
+        println!("{on}: {figures:?}");
+        assert!(figures.tally.damage_reports > 0, "{on}: {figures:?}");
+    }
 }
 
 #[test]
