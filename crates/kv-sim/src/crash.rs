@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use kv_engine::Engine;
 use kv_env::SimDisk;
 
-use crate::model::{History, Loss, State};
 use crate::keys::{self, COUNTER};
+use crate::model::{History, Loss, State};
 use crate::opening::{check_parts, check_report};
 use crate::random::{Random, mix};
 use crate::reading::{self, ReadFailure};
@@ -290,13 +290,7 @@ impl Cutter<'_> {
     }
 
     /// What can still be read belongs to one state that may be there.
-    fn compare_key_by_key(
-        &self,
-        engine: &Engine,
-        life: &Life<'_>,
-        op: u64,
-        loss: Loss,
-    ) -> Verdict {
+    fn compare_key_by_key(&self, engine: &Engine, life: &Life<'_>, op: u64, loss: Loss) -> Verdict {
         let names = self.world.keys.iter().map(|&key| keys::key(key));
         let mut found = Vec::new();
         for name in names.chain([COUNTER.to_vec()]) {

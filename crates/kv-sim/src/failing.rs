@@ -63,7 +63,7 @@ pub fn fail_everywhere(script: &Script, every: u64) -> Result<FailFigures, Box<B
             let seed = mix(number, kind as u64);
             // Calls of the end itself are there as they were counted only if it
             // is the same end.
-            let crash = match seed % 2 == 0 || number >= before_the_end {
+            let crash = match seed.is_multiple_of(2) || number >= before_the_end {
                 true => Step::Reopen,
                 false => Step::Cut(Cut { ops_back: 0, keeps: CrashChoice::Seeded(seed) }),
             };

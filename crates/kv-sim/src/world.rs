@@ -298,10 +298,27 @@ impl World {
     }
 
     fn settle(&mut self) -> Verdict {
-        match self.background(MAX_BACKGROUND_STEPS)? {
-            true => Err(format!("work is left after {MAX_BACKGROUND_STEPS} background steps")),
+        let errors = self.tally.errors;
+        if self.background(MAX_BACKGROUND_STEPS)? {
+            return Err(format!("work is left after {MAX_BACKGROUND_STEPS} background steps"));
+        }
+        match errors == self.tally.errors {
+            true => self.end_leniency(),
             false => Ok(()),
         }
+    }
+
+    /// All work was done, without an error: where nothing is made to fail any
+    /// more, all has healed, unless writing has ended.
+    fn end_leniency(&mut self) -> Verdict {
+        let stats = self.engine().stats();
+        let Leeway { has_faults, misreads, is_damaged, .. } = self.leeway;
+        let may_fail = has_faults || misreads || is_damaged || self.is_armed() || stats.poisoned;
+        if stats.disk_full && !may_fail {
+            return Err("the disk has space, and the engine takes it for full".into());
+        }
+        self.leeway.may_fail &= may_fail;
+        Ok(())
     }
 
     fn fault(&mut self, rule: &FaultRule) -> Verdict {

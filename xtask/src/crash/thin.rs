@@ -92,8 +92,7 @@ fn kind_of(name: &str) -> String {
 /// Returns the name of the file whose sync failed.
 fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     let store = Mount::tmpfs(&scratch.path().join("store"), HEALTHY_KIB)?;
-    let image =
-        Image::create_in(store.point(), scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
+    let image = Image::create_in(store.point(), scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
     let disk = image.mount()?;
     let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
     let left = 4 + rig.random.below(MOST_LEFT_KIB);

@@ -37,8 +37,7 @@ fn what_a_table_lost_is_reported_and_the_rest_is_right() {
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
 }
 
-/// Images in front of the sync that went astray must be whole, those behind it
-/// may say what is damaged.
+/// Images behind the sync that went astray may say what is damaged, no others.
 #[test]
 fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
     for on in ["*.db", "MANIFEST*", "wal*"] {
@@ -62,6 +61,17 @@ fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
     let end = [r#""clear_faults""#, r#""reopen""#, r#"{"get":1}"#];
     let tally = tally("{}", &[&steps[..], &end].concat());
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 0, "{tally:?}");
+}
+
+/// Behind the last settling no error is in order any more.
+#[test]
+fn what_fails_may_fail_until_it_is_taken_back_and_all_work_is_done() {
+    let fault = r#"{"fault":{"failure":"no_space","of":"append","on":"wal*"}}"#;
+    let settle = r#""settle""#;
+    let in_trouble = [WRITE, fault, settle, WRITE, settle, WRITE];
+    let healed = [r#""clear_faults""#, settle, WRITE, settle, WRITE, r#""flush""#];
+    let tally = tally("{}", &[&in_trouble[..], &healed].concat());
+    assert!(tally.errors > 0 && tally.opens == 1, "{tally:?}");
 }
 
 #[test]
