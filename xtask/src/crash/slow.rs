@@ -6,7 +6,8 @@
 //! new writes are answered `BUSY`, those that wait are answered when it is done.
 
 use std::ffi::OsString;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::image::Image;
@@ -35,12 +36,14 @@ const LEAST_PERCENT: u64 = 50;
 /// milliseconds, or after so many replies.
 const MOST_MILLISECONDS: u64 = 250;
 const MOST_REPLIES: u64 = 150;
-/// How long a sync of the hanging disk is held back, and when new writes are
-/// tried meanwhile: after more than the ten seconds of the server's patience.
+/// How long a sync of the hanging disk is held back.
 const HANG: Duration = Duration::from_secs(14);
-const TRIED_AFTER: Duration = Duration::from_millis(11_500);
-/// More replies than there are before it hangs.
-const NEVER_REACHED: u64 = 1_000_000;
+/// New writes are tried when nothing has moved at so many looks in a row, for more
+/// than the ten seconds of the server's patience.
+const STANDSTILL_POLL: Duration = Duration::from_millis(500);
+const STILL_POLLS: u32 = 23;
+/// Looks after which a disk should long have hung.
+const MOST_POLLS: u32 = 240;
 
 /// So many cuts of the power while a sync is held back, with one database.
 pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
@@ -111,13 +114,12 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let words = slow_syncs(scratch, "delay_exit", HANG, &first.to_string());
     let plan = rig.plan(&data_dir, Durabilities::Sync)?;
     let server = Server::start_under(&words, &plan, &rig.setting.interrupt.clone())?;
-    let moment = Moment {
-        replies: NEVER_REACHED,
-        at_latest: Some(TRIED_AFTER),
-        delay: Duration::ZERO,
-        replies_after: 0,
-    };
-    let end = rig.load(server.port(), moment, || require_patience(&server))?;
+    let moment = Moment { replies: 1, at_latest: None, delay: Duration::ZERO, replies_after: 0 };
+    let clock = rig.share_clock();
+    let end = rig.load(server.port(), moment, || {
+        wait_for_standstill(&clock)?;
+        require_patience(&server)
+    })?;
     let is_busy = |text: &&String| !text.starts_with("BUSY ");
     if let Some(text) = end.errors.iter().find(is_busy) {
         return Err(Failure::check(format!("a disk that hung was answered by {text:?}")));
@@ -134,6 +136,24 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let server = rig.start(&data_dir, Durabilities::Sync)?;
     rig.confirm(&server)?;
     server.kill()
+}
+
+/// Waits until nobody was answered for longer than the server is patient. From
+/// the first reply to the sync that is held back it may be long on a busy machine.
+fn wait_for_standstill(clock: &AtomicU64) -> Outcome {
+    let (_open, pause) = channel::<()>();
+    let (mut seen, mut still) = (clock.load(Ordering::SeqCst), 0);
+    for _ in 0..MOST_POLLS {
+        // Nothing is ever sent: this is a pause.
+        let _ = pause.recv_timeout(STANDSTILL_POLL);
+        let now = clock.load(Ordering::SeqCst);
+        still = if now == seen { still + 1 } else { 0 };
+        seen = now;
+        if still == STILL_POLLS {
+            return Ok(());
+        }
+    }
+    Err(Failure::check("no sync of the log was held back: the writers went on"))
 }
 
 /// While the disk hangs: reads are answered, writes by BUSY.

@@ -1,7 +1,8 @@
 //! Every call of a history fails in turn, with every error.
 
 use kv_sim::{
-    Effort, FailFigures, Figures, count_runs, cut_all, fail_all, with_a_failing_call, workloads,
+    Effort, FailFigures, Figures, count_runs, cut_all, fail_all, run, with_a_failing_call,
+    workloads,
 };
 
 /// Workloads that are tried, and calls of each: a share that an ordinary run
@@ -23,6 +24,10 @@ fn whichever_call_fails_every_promise_is_kept() {
 fn a_history_with_a_failing_call_survives_every_cut() {
     let some = workloads().into_iter().step_by(WORKLOADS_SHARE * 4);
     let scripts: Vec<_> = some.map(|script| with_a_failing_call(&script, 7).unwrap()).collect();
+    for script in &scripts {
+        let call = script.settings.failing_call.unwrap();
+        assert!(run(script).unwrap().calls > call.number, "{}", script.about);
+    }
     match cut_all(&scripts, &Effort::ORDINARY, 2, |_: &Figures| {}) {
         Err(failure) => panic!("{failure}"),
         Ok(figures) => assert!(figures.tally.errors > 0, "{figures:?}"),

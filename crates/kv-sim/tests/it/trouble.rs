@@ -66,10 +66,10 @@ fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
 /// Behind the last settling no error is in order any more.
 #[test]
 fn what_fails_may_fail_until_it_is_taken_back_and_all_work_is_done() {
-    let fault = r#"{"fault":{"failure":"no_space","of":"append","on":"wal*"}}"#;
-    let settle = r#""settle""#;
-    let in_trouble = [WRITE, fault, settle, WRITE, settle, WRITE];
-    let healed = [r#""clear_faults""#, settle, WRITE, settle, WRITE, r#""flush""#];
+    let fault = r#"{"fault":{"failure":"no_space","of":"append","on":"*.db"}}"#;
+    let (settle, flush) = (r#""settle""#, r#""flush""#);
+    let in_trouble = [WRITE, fault, flush, WRITE, settle, WRITE, flush];
+    let healed = [r#""clear_faults""#, settle, WRITE, flush, settle, WRITE, flush];
     let tally = tally("{}", &[&in_trouble[..], &healed].concat());
     assert!(tally.errors > 0 && tally.opens == 1, "{tally:?}");
 }
