@@ -1,21 +1,27 @@
 //! Cutting the power at every op of a history, with every image that the disk
 //! may be left in, and killing the process at every op; then cutting the
 //! recoveries of a share of the images at every op again, and so on.
+//!
+//! Behind a sync by which the device has stored something else than it was told
+//! an image may be refused, or answer some reads with a report of damage; what it
+//! does answer must be part of a state that may be there. In front of that sync
+//! it is held to everything.
 
 use std::collections::HashMap;
 
 use kv_engine::Engine;
 use kv_env::SimDisk;
 
-use crate::model::{History, Loss};
-use crate::opening::check_report;
+use crate::keys::{self, COUNTER};
+use crate::model::{History, Loss, State};
+use crate::opening::{check_parts, check_report};
 use crate::random::{Random, mix};
-use crate::reading;
+use crate::reading::{self, ReadFailure};
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
 use crate::step::{Batch, Change, Cut, Step};
 use crate::tally::Tally;
-use crate::world::{Verdict, World};
+use crate::world::{Verdict, World, blames_disk};
 
 /// How much is tried. All shares are drawn from a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +80,7 @@ impl Figures {
     }
 }
 
-/// Runs `script`, then crashes it at every op of its last disk. A history with
-/// a device that stores something else than it was told is run and not cut: its
-/// images are damaged, and what they must hold is told by the run alone.
+/// Runs `script`, then crashes it at every op of its last disk.
 ///
 /// # Errors
 /// The first image that breaks a promise, as a script that leads to it.
@@ -89,18 +93,26 @@ pub fn cut_everywhere(script: &Script, effort: &Effort) -> Result<Figures, Box<F
         random: Random::new(mix(effort.seed, script.settings.seed)),
         figures: Figures { scripts: 1, tally: run.tally, ..Figures::default() },
     };
-    if world.leeway.is_damaged {
-        return Ok(cutter.figures);
-    }
     let last = world.ends.last().copied().unwrap_or_else(|| world.disk.op_count());
     let life = Life {
         disk: &world.disk,
         history: &world.history,
         ops: world.first_op..=last,
         crashes: Vec::new(),
+        damaged_from: damaged_from(&world),
     };
     cutter.cut(&life)?;
     Ok(cutter.figures)
+}
+
+/// The op count from which on the last disk may hold something else than it was
+/// told.
+fn damaged_from(world: &World) -> Option<u64> {
+    let was_hurt = |disk: &SimDisk| disk.first_stray_sync(0).is_some();
+    match world.past.iter().any(was_hurt) {
+        true => Some(world.first_op),
+        false => world.disk.first_stray_sync(world.first_op).map(|op| op + 1),
+    }
 }
 
 /// A stretch of ops of one disk, and the crashes that led to it.
@@ -109,6 +121,14 @@ struct Life<'a> {
     history: &'a History,
     ops: std::ops::RangeInclusive<u64>,
     crashes: Vec<Step>,
+    /// Behind so many ops the disk may hold something else than it was told.
+    damaged_from: Option<u64>,
+}
+
+impl Life<'_> {
+    fn is_damaged(&self, op: u64) -> bool {
+        self.damaged_from.is_some_and(|from| op >= from)
+    }
 }
 
 struct Cutter<'a> {
@@ -141,12 +161,12 @@ impl Cutter<'_> {
                 let fingerprint = image.fingerprint();
                 if let Some(&found) = known.get(&fingerprint) {
                     let state = life.history.state(found);
-                    let verdict = life.history.explain(state, op, Loss::Unsynced);
+                    let verdict = self.explain(life, state, op, Loss::Unsynced);
                     verdict.map_err(|what| self.failure(life, op, &crash, what))?;
                     continue;
                 }
                 let found = self.examine(life, op, &crash, &image, Loss::Unsynced)?;
-                known.insert(fingerprint, found);
+                known.extend(found.map(|found| (fingerprint, found)));
             }
             let killed = life.disk.kill(op);
             self.count(life);
@@ -161,7 +181,15 @@ impl Cutter<'_> {
         self.figures.of_recoveries += u64::from(!life.crashes.is_empty());
     }
 
-    /// Opens an image and checks it. A share of the recoveries is cut again.
+    /// Which entry a state belongs to that was found after a crash behind `op`
+    /// ops.
+    fn explain(&self, life: &Life<'_>, found: &State, op: u64, loss: Loss) -> Verdict<usize> {
+        let is_log_damaged = life.is_damaged(op) && self.world.leeway.is_log_damaged;
+        life.history.explain_damaged(found, op, loss, is_log_damaged)
+    }
+
+    /// Opens an image and checks it; which entry of the history it holds, if that
+    /// can be read. A share of the recoveries is cut again.
     fn examine(
         &mut self,
         life: &Life<'_>,
@@ -169,10 +197,11 @@ impl Cutter<'_> {
         crash: &Step,
         image: &SimDisk,
         loss: Loss,
-    ) -> Result<usize, Box<Failure>> {
+    ) -> Result<Option<usize>, Box<Failure>> {
         self.figures.opened += 1;
-        let recovered = guarded(|| self.recover(life.history, op, image, loss))
+        let recovered = guarded(|| self.recover(life, op, image, loss))
             .map_err(|what| self.failure(life, op, crash, what))?;
+        let Some(recovered) = recovered else { return Ok(None) };
         let Recovered { engine, found, ops } = recovered;
         let goes_on = self.random.one_in(self.effort.exercise_of);
         let cuts_again = match life.crashes.len() {
@@ -200,33 +229,79 @@ impl Cutter<'_> {
             };
             let mut crashes = life.crashes.clone();
             crashes.push(crash.clone());
-            self.cut(&Life { disk: image, history: &history, ops, crashes })?;
+            let damaged_from = life.is_damaged(op).then_some(*ops.start());
+            self.cut(&Life { disk: image, history: &history, ops, crashes, damaged_from })?;
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
+    /// Opens an image and compares all that it holds; `None` if damage, which is
+    /// reported and may be there, is in the way.
     fn recover(
         &mut self,
-        history: &History,
+        life: &Life<'_>,
         op: u64,
         image: &SimDisk,
         loss: Loss,
-    ) -> Verdict<Recovered> {
+    ) -> Verdict<Option<Recovered>> {
+        let is_damaged = life.is_damaged(op);
         let before = image.op_count();
         let image = self.script.settings.ready(image.clone());
-        let engine = Engine::open_in(image.env(), self.script.settings.engine_options())
-            .map_err(|error| format!("cannot be opened: {error}"))?;
+        let engine = match Engine::open_in(image.env(), self.script.settings.engine_options()) {
+            Ok(engine) => engine,
+            Err(error) if is_damaged && blames_disk(&error) => {
+                self.note_damage();
+                return Ok(None);
+            }
+            Err(error) => return Err(format!("cannot be opened: {error}")),
+        };
         let after = image.op_count();
-        let found = reading::contents(&engine).map_err(|failure| failure.to_string())?;
-        let index = history.explain(&found, op, loss)?;
-        reading::check_everything(&engine, &found, &self.world.keys)
-            .map_err(|failure| failure.to_string())?;
-        check_report(engine.recovery_report(), false, false)?;
+        let found = match reading::contents(&engine) {
+            Ok(found) => found,
+            Err(ReadFailure::Error(error)) if is_damaged && blames_disk(&error) => {
+                self.note_damage();
+                self.compare_key_by_key(&engine, life, op, loss)?;
+                image.stop_at(0);
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.to_string()),
+        };
+        let index = self.explain(life, &found, op, loss)?;
+        match reading::check_everything(&engine, &found, &self.world.keys) {
+            Ok(()) => {}
+            // A get may need parts of a table that a scan does not.
+            Err(ReadFailure::Error(error)) if is_damaged && blames_disk(&error) => {
+                self.figures.tally.damage_reports += 1;
+            }
+            Err(failure) => return Err(failure.to_string()),
+        }
+        let is_log_damaged = is_damaged && self.world.leeway.is_log_damaged;
+        check_report(engine.recovery_report(), false, is_log_damaged)?;
         self.figures.tally.add_report(engine.recovery_report());
         match image.violations().first() {
             Some(violation) => Err(violation.clone()),
-            None => Ok(Recovered { engine, found: index, ops: before..=after }),
+            None => Ok(Some(Recovered { engine, found: index, ops: before..=after })),
         }
+    }
+
+    fn note_damage(&mut self) {
+        self.figures.tally.damage_reports += 1;
+        self.figures.tally.ended_by_damage += 1;
+    }
+
+    /// What can still be read belongs to one state that may be there.
+    fn compare_key_by_key(&self, engine: &Engine, life: &Life<'_>, op: u64, loss: Loss) -> Verdict {
+        let names = self.world.keys.iter().map(|&key| keys::key(key));
+        let mut found = Vec::new();
+        for name in names.chain([COUNTER.to_vec()]) {
+            match engine.get(&name) {
+                Ok(value) => found.push((name, value.map(|value| value.to_vec()))),
+                Err(error) if blames_disk(&error) => {}
+                Err(error) => return Err(format!("a get: {error}")),
+            }
+        }
+        let is_log_damaged = self.world.leeway.is_log_damaged;
+        check_parts(&found, &life.history.states_behind_damage(op, loss, is_log_damaged))
     }
 
     /// Lets a recovered engine work: what a crash left must not only be right,

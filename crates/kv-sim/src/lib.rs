@@ -52,7 +52,7 @@ mod world;
 mod writing;
 
 pub use crash::{Effort, Figures, cut_all, cut_everywhere};
-pub use failing::{FailFigures, fail_all, fail_everywhere};
+pub use failing::{FailFigures, count_runs, fail_all, fail_everywhere, with_a_failing_call};
 pub use generate::script_of;
 pub use hunt::{Budget, SeedOutcome, hunt, hunt_scripts, negative_control, run_seeds};
 pub use rot::{RotFigures, rot, rot_all};

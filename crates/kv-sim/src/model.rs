@@ -47,8 +47,8 @@ pub(crate) struct History {
     /// The state that readers see: the last entry that was acknowledged.
     visible: usize,
     next_number: u64,
-    /// Op counts between which a sync may have failed: until the next open has
-    /// looked at the disk, the cache may lose what was not synced before.
+    /// Op counts from a failed sync to the next open: until that has looked at
+    /// the disk, the cache may lose what was not synced before.
     doubtful: Vec<(u64, Option<u64>)>,
 }
 
@@ -135,11 +135,16 @@ impl History {
         self.entries[self.visible].durable.get_or_insert(op);
     }
 
-    /// From here on a sync may fail.
+    /// A sync has failed: `op` is the op count behind it.
     pub(crate) fn doubt(&mut self, op: u64) {
         if self.doubtful.last().is_none_or(|(_, to)| to.is_some()) {
             self.doubtful.push((op, None));
         }
+    }
+
+    /// Whether a sync has failed among the ops behind the first `op`.
+    pub(crate) fn was_doubted_behind(&self, op: u64) -> bool {
+        self.doubtful.iter().any(|&(from, _)| from > op)
     }
 
     fn is_doubtful(&self, op: u64) -> bool {
@@ -178,18 +183,52 @@ impl History {
         matching.ok_or_else(|| self.describe_wrong(found, self.floor(op, loss), op))
     }
 
+    /// As [`explain`](History::explain), for a disk that has stored something
+    /// else than it was told. Where that concerns the log, its end may be missing
+    /// and nobody can know: what is found must be an earlier state all the same.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn explain_damaged(
+        &self,
+        found: &State,
+        op: u64,
+        loss: Loss,
+        is_log_damaged: bool,
+    ) -> Result<usize, String> {
+        let explained = self.explain(found, op, loss);
+        match is_log_damaged {
+            true => explained.or_else(|what| self.last_with(found).ok_or(what)),
+            false => explained,
+        }
+    }
+
+    /// The states of which what can still be read of a damaged disk must be a
+    /// part, after a crash behind `op` ops.
+    pub(crate) fn states_behind_damage(
+        &self,
+        op: u64,
+        loss: Loss,
+        is_log_damaged: bool,
+    ) -> Vec<&State> {
+        match is_log_damaged {
+            true => self.all_states(),
+            false => self.possible_states(op, loss),
+        }
+    }
+
     /// The states that may be found after a crash behind `op` ops.
-    pub(crate) fn possible_states(&self, op: u64, loss: Loss) -> Vec<&State> {
+    fn possible_states(&self, op: u64, loss: Loss) -> Vec<&State> {
         self.possible(op, loss).map(|index| &*self.entries[index].state).collect()
     }
 
     /// Every state that the database has ever held.
-    pub(crate) fn all_states(&self) -> Vec<&State> {
+    fn all_states(&self) -> Vec<&State> {
         self.entries.iter().map(|entry| &*entry.state).collect()
     }
 
     /// The last entry whose state is `found`.
-    pub(crate) fn last_with(&self, found: &State) -> Option<usize> {
+    fn last_with(&self, found: &State) -> Option<usize> {
         self.entries.iter().rposition(|entry| *entry.state == *found)
     }
 
@@ -267,9 +306,14 @@ impl History {
         history
     }
 
-    /// True if the database ever held `found`.
-    pub(crate) fn is_a_state(&self, found: &State) -> bool {
-        self.last_with(found).is_some()
+    /// True if `found` lacks of what was promised to be durable no more than what
+    /// was promised last: rot of the end of the log cannot always be told from a
+    /// tear of the last sync, rot of what lies before it can.
+    pub(crate) fn is_at_most_one_promise_short(&self, found: &State) -> bool {
+        let last = self.entries.iter().filter_map(|entry| entry.durable).max();
+        let is_earlier = |entry: &Entry| entry.durable.is_some_and(|moment| Some(moment) < last);
+        let floor = self.entries.iter().rposition(is_earlier).unwrap_or(0);
+        self.last_with(found).is_some_and(|index| index >= floor)
     }
 
     /// The state of entry `index`.
@@ -348,6 +392,23 @@ mod tests {
     }
 
     #[test]
+    fn only_behind_a_failed_sync_and_until_the_next_open_may_a_kill_lose_what_was_not_synced() {
+        let mut history = history();
+        history.doubt(35);
+        let lost = Arc::clone(history.state(1));
+        assert!(history.explain(&lost, 34, Loss::Nothing).is_err());
+        assert!(history.explain(&lost, 35, Loss::Nothing).is_ok());
+        assert!(history.was_doubted_behind(34) && !history.was_doubted_behind(35));
+        history.reopened(1, 50);
+        history.doubt(60);
+        assert!(history.explain(&lost, 59, Loss::Nothing).is_ok(), "it is what was found");
+        let next = history.begin(&[Change::Delete(1)], false, 51);
+        history.acknowledge(next, false, 52);
+        assert!(history.explain(&lost, 59, Loss::Nothing).is_err());
+        assert!(history.explain(&lost, 60, Loss::Nothing).is_ok());
+    }
+
+    #[test]
     fn what_was_refused_does_not_come_back() {
         let mut history = history();
         history.refuse(3, 50);
@@ -356,6 +417,19 @@ mod tests {
         assert!(history.explain(&state, 50, Loss::Unsynced).is_err());
         let next = history.begin(&[Change::Delete(1)], false, 51);
         assert_eq!(history.state(next).len(), 1, "built on what was there before");
+    }
+
+    #[test]
+    fn rot_may_cost_the_last_promise_and_no_earlier_one() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        let state = |index: usize| Arc::clone(history.state(index));
+        let is_short = |index| history.is_at_most_one_promise_short(&state(index));
+        assert_eq!([0, 1, 2, 3].map(is_short), [false, true, true, true]);
+        assert!(!history.is_at_most_one_promise_short(&State::from([(
+            Arc::from(&b"key"[..]),
+            Arc::from(&b"never written"[..])
+        )])));
     }
 
     #[test]

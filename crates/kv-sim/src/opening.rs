@@ -34,9 +34,9 @@ impl World {
 
     pub(crate) fn kill(&mut self, ops_back: u64) -> Verdict {
         let op = self.op_back(ops_back);
+        self.note_failed_syncs();
         let disk = self.disk.kill(op);
-        self.move_to(disk);
-        self.first_op = op;
+        self.move_to(disk, op);
         self.history.rewind(op);
         self.open(op, Loss::Nothing, false)
     }
@@ -44,8 +44,7 @@ impl World {
     pub(crate) fn cut(&mut self, cut: &Cut) -> Verdict {
         let op = self.op_back(cut.ops_back);
         let disk = self.disk.image(op, cut.keeps);
-        self.move_to(disk);
-        self.first_op = 0;
+        self.move_to(disk, 0);
         self.open(op, Loss::Unsynced, false)
     }
 
@@ -55,37 +54,31 @@ impl World {
 
     /// Opens the disk, finds out which state it holds, and checks everything.
     pub(crate) fn open(&mut self, op: u64, loss: Loss, was_closed: bool) -> Verdict {
+        self.note_failed_syncs();
         let before = self.disk.op_count();
+        // What fails in an open that succeeds may be felt behind it: an engine
+        // without its reserve takes the disk for full.
         let may_fail = self.leeway.has_faults || self.is_armed() || self.leeway.is_damaged;
         let Some((opened, at_once)) = self.try_open()? else { return Ok(()) };
+        self.note_failed_syncs();
+        // An open syncs what a killed process has left, and that may fail.
+        let loss = if self.history.was_doubted_behind(before) { Loss::Unsynced } else { loss };
         let report = opened.recovery_report().clone();
         self.engine = Some(opened);
         let Some(found) = self.read_contents(op, loss)? else { return Ok(()) };
-        let index = self.explain(&found, op, loss)?;
+        let is_log_damaged = self.leeway.is_log_damaged;
+        let index = self.history.explain_damaged(&found, op, loss, is_log_damaged)?;
         match before {
             0 => self.history.restart(index),
             _ => self.history.reopened(index, self.disk.op_count()),
         }
-        check_report(&report, was_closed && at_once, self.leeway.is_log_damaged)?;
+        check_report(&report, was_closed && at_once, is_log_damaged)?;
         self.tally.add_report(&report);
         self.leeway.is_poisoned = false;
         self.leeway.may_fail = may_fail;
         self.leeway.misreads &= self.leeway.has_faults;
-        if self.leeway.syncs_may_fail {
-            self.history.doubt(self.disk.op_count());
-        }
         let keys = self.keys.clone();
         self.read(|engine, state| reading::check_everything(engine, state, &keys))
-    }
-
-    /// Where the log itself was damaged, its end may be missing and nobody can
-    /// know. What is found must be an earlier state all the same.
-    fn explain(&self, found: &State, op: u64, loss: Loss) -> Verdict<usize> {
-        let explained = self.history.explain(found, op, loss);
-        match self.leeway.is_log_damaged {
-            true => explained.or_else(|what| self.history.last_with(found).ok_or(what)),
-            false => explained,
-        }
     }
 
     /// Opens the disk; false if that took a second try. An open that fails
@@ -117,11 +110,13 @@ impl World {
     /// Takes back all faults. A process that has died is replaced.
     fn end_troubles(&mut self) -> Verdict {
         self.clear_faults()?;
+        self.note_failed_syncs();
         if self.disk.is_stopped() {
             self.tally.deaths += 1;
             let leeway = std::mem::take(&mut self.leeway);
-            let disk = self.disk.kill(self.disk.op_count());
-            self.move_to(disk);
+            let op = self.disk.op_count();
+            let disk = self.disk.kill(op);
+            self.move_to(disk, op);
             self.leeway = leeway;
         }
         Ok(())
@@ -164,22 +159,25 @@ impl World {
         let mut found = Vec::new();
         for (name, answer) in names.into_iter().zip(answers) {
             if let Some(value) = self.forgive("a get", answer)? {
-                found.push((name, value));
+                found.push((name, value.map(|value| value.to_vec())));
             }
         }
-        let states = match self.leeway.is_log_damaged {
-            true => self.history.all_states(),
-            false => self.history.possible_states(op, loss),
-        };
-        let agrees = |state: &&State| {
-            found.iter().all(|(name, value)| {
-                state.get(&name[..]).map(|value| &value[..]) == value.as_deref()
-            })
-        };
-        match states.into_iter().any(|state| agrees(&state)) {
-            true => Ok(()),
-            false => Err("on a damaged disk, gets answer with what no state has together".into()),
-        }
+        let is_log_damaged = self.leeway.is_log_damaged;
+        check_parts(&found, &self.history.states_behind_damage(op, loss, is_log_damaged))
+    }
+}
+
+/// What could be read of a damaged disk, key and answer, is part of one of
+/// `states`.
+pub(crate) fn check_parts(found: &[(Vec<u8>, Option<Vec<u8>>)], states: &[&State]) -> Verdict {
+    let agrees = |state: &&State| {
+        found
+            .iter()
+            .all(|(name, value)| state.get(&name[..]).map(|value| &value[..]) == value.as_deref())
+    };
+    match states.iter().any(agrees) {
+        true => Ok(()),
+        false => Err("on a damaged disk, gets answer with what no state has together".into()),
     }
 }
 

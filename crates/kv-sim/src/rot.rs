@@ -213,7 +213,7 @@ impl<'a> Base<'a> {
         figures.images += 1;
         let disk = self.damaged(name, damage);
         let is_empty = self.became_empty(&disk, name, damage);
-        let counted = self.judge(&disk, is_empty)?;
+        let counted = self.judge(&disk, damage, is_empty)?;
         if disk.is_stopped() {
             figures.ended += 1;
         } else {
@@ -243,35 +243,42 @@ impl<'a> Base<'a> {
     }
 
     /// Opens a damaged disk and asks it everything.
-    fn judge(&self, disk: &SimDisk, is_empty: bool) -> Verdict<Outcome> {
+    fn judge(&self, disk: &SimDisk, damage: Damage, is_empty: bool) -> Verdict<Outcome> {
         let engine = match Engine::open_in(disk.env(), self.world.settings.engine_options()) {
             Ok(engine) => engine,
-            Err(error) => return check_typed(&error).map(|()| Outcome::Refused),
+            Err(error) => return check_typed(&error, damage).map(|()| Outcome::Refused),
         };
         let report = engine.recovery_report().clone();
         let has_cut = report.segments.iter().any(|segment| segment.cut.is_some());
         let found = reading::contents(&engine);
         // Behind a kill, rot of the last write cannot always be told from a
-        // tear; what is left must be an earlier state, and the cut be reported
-        // unless there is nothing to report.
+        // tear; what is left must be a state that only such a loss can leave, and
+        // the cut be reported unless there is nothing to report.
         if let Ok(found) = &found
             && (has_cut || is_empty)
             && !self.was_closed
             && *found != self.state
-            && self.world.history.is_a_state(found)
+            && self.world.history.is_at_most_one_promise_short(found)
         {
+            let checked = reading::check_everything(&engine, found, &self.world.keys);
+            checked.map_err(|failure| failure.to_string())?;
             return Ok(if has_cut { Outcome::Cut } else { Outcome::Vanished });
         }
-        self.judge_reads(&engine, found)
+        self.judge_reads(&engine, damage, found)
     }
 
-    fn judge_reads(&self, engine: &Engine, found: Result<State, ReadFailure>) -> Verdict<Outcome> {
+    fn judge_reads(
+        &self,
+        engine: &Engine,
+        damage: Damage,
+        found: Result<State, ReadFailure>,
+    ) -> Verdict<Outcome> {
         let mut errors = 0;
         let mut note = |outcome: Result<(), ReadFailure>| match outcome {
             Ok(()) => Ok(()),
             Err(ReadFailure::Error(error)) => {
                 errors += 1;
-                check_typed(&error)
+                check_typed(&error, damage)
             }
             Err(ReadFailure::Wrong(what)) => Err(format!("silently wrong: {what}")),
         };
@@ -298,11 +305,13 @@ fn sector_of(bytes: &[u8], sector: u64) -> &[u8] {
     &bytes[start..bytes.len().min(start + SECTOR_BYTES as usize)]
 }
 
-/// Damage has its own kinds of error, and each names a file.
-fn check_typed(error: &Error) -> Verdict {
+/// Damage has its own kinds of error, and each names a file. Only what cannot be
+/// read at all is an error of the device.
+fn check_typed(error: &Error, damage: Damage) -> Verdict {
+    let is_unreadable = matches!(damage, Damage::Unreadable { .. });
     let file = match error {
         Error::Corruption { file, .. } | Error::Unsupported { file, .. } => file,
-        Error::Io { path, .. } => path,
+        Error::Io { path, .. } if is_unreadable => path,
         other => return Err(format!("damage is reported as something else: {other}")),
     };
     if file.is_empty() { Err(format!("damage without a file: {error}")) } else { Ok(()) }

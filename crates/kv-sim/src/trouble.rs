@@ -42,13 +42,6 @@ impl FaultRule {
             None => fault,
         }
     }
-
-    /// Whether a sync may fail by it, so that cached bytes may be lost even
-    /// without a power cut.
-    pub(crate) fn may_fail_syncs(&self) -> bool {
-        use Operation::{Seal, Sync, SyncDir, Truncate};
-        matches!(self.of, None | Some(Sync | SyncDir | Truncate | Seal))
-    }
 }
 
 /// The one call of a history that fails, counted over all its disks.

@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) is_over: bool,
     /// Calls of the disks that were left behind.
     past_calls: u64,
+    /// Op count of the disk up to which it was looked for failed syncs.
+    watched: u64,
 }
 
 /// What the engine is to be forgiven, because of what the steps did to it.
@@ -65,8 +67,6 @@ pub(crate) struct Leeway {
     pub(crate) may_fail: bool,
     /// The engine has said that it writes no more.
     pub(crate) is_poisoned: bool,
-    /// The faults that wait may fail a sync.
-    pub(crate) syncs_may_fail: bool,
     /// Reads may see what is not there, or have since the last open.
     pub(crate) misreads: bool,
     /// The device may have stored something else than it was told, for good.
@@ -92,9 +92,9 @@ impl World {
             leeway: Leeway::default(),
             is_over: false,
             past_calls: 0,
+            watched: 0,
         };
         world.leeway.may_fail = world.is_armed();
-        world.leeway.syncs_may_fail = world.is_armed();
         world.arm();
         world.open(0, Loss::Unsynced, false)?;
         Ok(world)
@@ -113,6 +113,7 @@ impl World {
         if let Some(violation) = self.disk.violations().first() {
             return Err(violation.clone());
         }
+        self.note_failed_syncs();
         self.ends.push(self.disk.op_count());
         Ok(())
     }
@@ -218,7 +219,7 @@ impl World {
             Err(error) => error,
         };
         let leeway = &mut self.leeway;
-        let blames_disk = matches!(error, Error::Corruption { .. } | Error::Unsupported { .. });
+        let blames_disk = blames_disk(&error);
         let is_in_order = match blames_disk {
             true => leeway.misreads || leeway.is_damaged,
             false => leeway.may_fail,
@@ -297,21 +298,42 @@ impl World {
     }
 
     fn settle(&mut self) -> Verdict {
-        match self.background(MAX_BACKGROUND_STEPS)? {
-            true => Err(format!("work is left after {MAX_BACKGROUND_STEPS} background steps")),
+        let errors = self.tally.errors;
+        if self.background(MAX_BACKGROUND_STEPS)? {
+            return Err(format!("work is left after {MAX_BACKGROUND_STEPS} background steps"));
+        }
+        match errors == self.tally.errors {
+            true => self.end_leniency(),
             false => Ok(()),
         }
+    }
+
+    /// All work was done, without an error: where nothing is made to fail any
+    /// more, all has healed, unless writing has ended.
+    fn end_leniency(&mut self) -> Verdict {
+        let stats = self.engine().stats();
+        let Leeway { has_faults, misreads, is_damaged, .. } = self.leeway;
+        let may_fail = has_faults || misreads || is_damaged || self.is_armed() || stats.poisoned;
+        if stats.disk_full && !may_fail {
+            return Err("the disk has space, and the engine takes it for full".into());
+        }
+        self.leeway.may_fail &= may_fail;
+        Ok(())
     }
 
     fn fault(&mut self, rule: &FaultRule) -> Verdict {
         self.disk.inject(rule.fault());
         self.leeway.has_faults = true;
         self.leeway.may_fail = true;
-        if rule.may_fail_syncs() {
-            self.leeway.syncs_may_fail = true;
-            self.history.doubt(self.disk.op_count());
-        }
         Ok(())
+    }
+
+    /// Tells the history of a sync that has failed since the last look.
+    pub(crate) fn note_failed_syncs(&mut self) {
+        if let Some(op) = self.disk.first_failed_sync(self.watched) {
+            self.history.doubt(op + 1);
+        }
+        self.watched = self.disk.op_count();
     }
 
     /// From here on an error is in order where the device is to blame, and a
@@ -331,7 +353,6 @@ impl World {
         self.disk.clear_faults();
         self.disk.set_capacity(None);
         self.leeway.has_faults = false;
-        self.leeway.syncs_may_fail = self.is_armed();
         self.arm();
         Ok(())
     }
@@ -364,16 +385,17 @@ impl World {
         Ok(())
     }
 
-    /// Leaves the disk, whose engine must do nothing more to it.
-    pub(crate) fn move_to(&mut self, disk: SimDisk) {
+    /// Leaves the disk, whose engine must do nothing more to it, for one whose
+    /// log begins with op `first_op`.
+    pub(crate) fn move_to(&mut self, disk: SimDisk, first_op: u64) {
         self.stop();
         self.past_calls += self.disk.call_count();
         let left = std::mem::replace(&mut self.disk, self.settings.ready(disk));
         self.past.push(left);
+        (self.first_op, self.watched) = (first_op, first_op);
         let Leeway { is_damaged, is_log_damaged, .. } = self.leeway;
         self.leeway = Leeway { is_damaged, is_log_damaged, ..Leeway::default() };
         self.leeway.may_fail = is_damaged || self.is_armed();
-        self.leeway.syncs_may_fail = self.is_armed();
         self.arm();
     }
 
@@ -398,4 +420,9 @@ impl World {
         }
         ops
     }
+}
+
+/// True for errors that say what is stored is wrong.
+pub(crate) fn blames_disk(error: &Error) -> bool {
+    matches!(error, Error::Corruption { .. } | Error::Unsupported { .. })
 }

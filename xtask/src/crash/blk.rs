@@ -5,7 +5,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::block_device::{FILE_SYSTEM_BYTES, LoggedDevice};
 use super::block_log::{BlockLog, Disk};
@@ -13,13 +15,18 @@ use super::load::Moment;
 use super::oracle::Verdict;
 use super::report::{Report, conduct};
 use super::request::Event;
-use super::rig::{Durabilities, Rig, Setting};
+use super::rig::{Durabilities, Rig, Setting, require_healthy};
 use super::scratch::{Mount, Scratch, format, sparse_file};
 use super::shut::require_losses;
 use crate::failure::{Context, Failure, Outcome};
 
 /// Marks in one log: moments at which it is known what was acknowledged.
 const MARKS: u64 = 150;
+/// Requests and replies between two marks, how often it is looked whether they
+/// have passed, and how many times.
+const TICKS_BETWEEN_MARKS: u64 = 6;
+const REQUEST_POLL: Duration = Duration::from_micros(200);
+const REQUEST_POLLS: u32 = 50;
 /// States that are built from one log.
 const STATES_PER_LOG: u64 = 100;
 
@@ -81,18 +88,35 @@ fn record(scratch: &Scratch, rig: &mut Rig) -> Outcome<Recording> {
     let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
     let clock = rig.share_clock();
     let moment = Moment { replies: 1, ..rig.draw_moment(1) };
-    rig.load(server.port(), moment, || {
+    let end = rig.load(server.port(), moment, || {
         for _ in 0..MARKS {
-            device.mark(clock.fetch_add(1, Ordering::SeqCst))?;
+            let moment = clock.fetch_add(1, Ordering::SeqCst);
+            device.mark(moment)?;
+            wait_for_requests(&clock, moment);
         }
         server.kill()
     })?;
+    require_healthy(&end)?;
     disk.unmount()?;
     drop(device);
     let bytes = fs::read(&log_image).context(log_image.display())?;
     let log = BlockLog::parse(&bytes).ok_or_else(|| Failure::check("the block log is damaged"))?;
     let start = fs::read(&start_image).context(start_image.display())?;
     Ok(Recording { start, log, events: rig.take_events() })
+}
+
+/// Lets some requests pass behind a mark: marks are quicker than syncs, and a
+/// log with little but marks shows little. A server that stands still is not
+/// waited for.
+fn wait_for_requests(clock: &AtomicU64, mark: u64) {
+    let (_open, pause) = channel::<()>();
+    for _ in 0..REQUEST_POLLS {
+        if clock.load(Ordering::SeqCst) > mark + TICKS_BETWEEN_MARKS {
+            return;
+        }
+        // Nothing is ever sent: this is a pause.
+        let _ = pause.recv_timeout(REQUEST_POLL);
+    }
 }
 
 /// Cuts the recording before write `cut`, opens what is left and checks it.

@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use super::image::Image;
 use super::load::Moment;
 use super::report::{Report, conduct};
 use super::request::is_no_space;
 use super::rig::{Durabilities, Rig, Setting, require_healthy};
-use super::scratch::{Mount, Scratch, format, sparse_file};
+use super::scratch::{Mount, Scratch};
 use crate::failure::{Context, Failure, Outcome};
 use crate::resp::{Client, Reply};
 use crate::server_process::Server;
 
+const MOUNT_OPTIONS: &str = "loop,noatime";
 /// Size of either file system.
 const DISK_KIB: u64 = 16 << 10;
 /// What the ballast leaves free, at the least and at the most.
@@ -28,7 +30,7 @@ const LEFT_KIB: [u64; 2] = [128, 640];
 const MOST_REPLIES: u64 = 200;
 /// Length of the values that fill the rest, in bytes.
 const FILLER_BYTES: usize = 1500;
-/// Values after which any disk here is full, were nothing to go wrong.
+/// Requests after which any disk here is full, were nothing to go wrong.
 const MOST_FILLERS: usize = 30_000;
 /// Deletes that a full disk must accept.
 const DELETES: usize = 10;
@@ -107,17 +109,16 @@ fn under(circumstance: &str, failure: Failure) -> Failure {
 
 impl Disk {
     fn mount(kind: &str, scratch: &Scratch) -> Outcome<Disk> {
-        let point = scratch.path().join("disk");
         if kind == "tmpfs" {
-            return Ok(Disk { mount: Mount::tmpfs(&point, DISK_KIB)?, store: None });
+            let mount = Mount::tmpfs(&scratch.path().join("disk"), DISK_KIB)?;
+            return Ok(Disk { mount, store: None });
         }
         // In memory too: what is asked is what a full file system does, not
         // what its device takes for it.
         let store = Mount::tmpfs(&scratch.path().join("store"), DISK_KIB * 2)?;
-        let image = store.point().join("disk.img");
-        sparse_file(&image, DISK_KIB << 10)?;
-        format(kind, &image)?;
-        Ok(Disk { mount: Mount::image(&image, &point, "loop,noatime")?, store: Some(store) })
+        let bytes = DISK_KIB << 10;
+        let image = Image::create_in(store.point(), scratch, kind, bytes, MOUNT_OPTIONS)?;
+        Ok(Disk { mount: image.mount()?, store: Some(store) })
     }
 
     fn unmount(self) -> Outcome {
@@ -171,7 +172,7 @@ impl Fillers {
     /// Fresh keys until one is refused; the refusal must say why.
     fn write_until_full(&mut self, client: &mut Client) -> Outcome {
         let mut value = vec![b'f'; FILLER_BYTES];
-        while self.written < MOST_FILLERS {
+        for _ in 0..MOST_FILLERS {
             // Not compressible, so that tables are as large as the log.
             let mut random = super::random::Random::new(self.written as u64);
             value.chunks_mut(8).for_each(|part| {

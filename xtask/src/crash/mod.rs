@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `writer`, `request`, `value`, `load` | clients that write, and what they are told |
 //! | `worlds`, `linear`, `oracle`, `oracle_log` | what the server must hold therefore |
-//! | `shell`, `tracer`, `scratch`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
+//! | `shell`, `tracer`, `scratch`, `image`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
 //! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script`, `map` with `map_reader`, `clock`, `memory`, `readonly`, `slow` | the experiments |
 //! | `plans`, `soak` | which of them run, how often, and on what machines |
@@ -16,6 +16,7 @@ mod block_device;
 mod block_log;
 mod clock;
 mod enospc;
+mod image;
 mod kill;
 mod linear;
 mod load;

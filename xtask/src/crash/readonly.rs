@@ -8,10 +8,11 @@
 
 use std::sync::atomic::Ordering;
 
+use super::image::Image;
 use super::load::Moment;
 use super::report::{Report, conduct};
 use super::rig::{Durabilities, Rig, Setting};
-use super::scratch::{Mount, format, sparse_file};
+use super::scratch::Mount;
 use crate::failure::{Context, Failure, Outcome};
 use crate::resp::Reply;
 use crate::server_process::Server;
@@ -26,15 +27,11 @@ const REPLIES_AFTER: u64 = 50_000;
 /// So many times with one database.
 pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
     conduct("read-only", setting, |scratch, rig| {
-        let image = scratch.path().join("disk.img");
-        let point = scratch.path().join("disk");
-        sparse_file(&image, IMAGE_BYTES)?;
-        format("ext4", &image)?;
+        let image = Image::create(scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
         while rig.cycles < cycles {
             rig.setting.interrupt.check()?;
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-            let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
-            rig.confirm(&server)?;
+            let disk = image.mount()?;
+            let server = rig.open_and_confirm(&disk)?;
             turn_under_load(rig, &server, &disk)?;
             server.kill()?;
             rig.advance()?;
@@ -42,10 +39,9 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             disk.unmount()?;
             rig.cycles += 1;
         }
-        let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-        let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
-        rig.confirm(&server)?;
-        server.kill()
+        let disk = image.mount()?;
+        rig.open_and_confirm(&disk)?.kill()?;
+        disk.unmount()
     })
 }
 

@@ -15,6 +15,7 @@ use super::oracle::{Oracle, Verdict};
 use super::oracle_log::OracleLog;
 use super::random::Random;
 use super::request::Event;
+use super::scratch::Mount;
 use super::writer::Writer;
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -204,6 +205,14 @@ impl Rig {
         self.oracle.advance(&mut self.writers)
     }
 
+    /// Starts a server on a mounted disk, where whatever happened before must not
+    /// have cost anything, and reads everything back.
+    pub(crate) fn open_and_confirm(&mut self, disk: &Mount) -> Outcome<Server> {
+        let server = self.start(&disk.point().join("data"), Durabilities::Sync)?;
+        self.confirm(&server)?;
+        Ok(server)
+    }
+
     /// Reads everything back from a server and fails unless it is right.
     pub(crate) fn confirm(&mut self, server: &Server) -> Outcome {
         self.judge(server)?.into_outcome()
@@ -248,6 +257,12 @@ impl Rig {
         let path = directory.join("violation.txt");
         fs::write(&path, text).context(path.display())
     }
+}
+
+/// Fails where a load did not get to its moment: what then happens, happens to
+/// an idle server. Errors may be in order behind the moment.
+pub(crate) fn require_reached(end: &LoadEnd) -> Outcome {
+    if end.reached { Ok(()) } else { require_healthy(end) }
 }
 
 /// Fails where a load met errors that it should not have met, or did not get

@@ -96,6 +96,13 @@ impl Mount {
         shell::run("mount", &arguments).map(drop)
     }
 
+    /// Brings all of it to its device and holds every write back until the guard
+    /// is gone. Nobody can unmount it before.
+    pub(crate) fn freeze(&self) -> Outcome<Frozen<'_>> {
+        shell::run("fsfreeze", &["--freeze".as_ref(), self.point.as_os_str()])?;
+        Ok(Frozen { point: Some(&self.point) })
+    }
+
     pub(crate) fn point(&self) -> &Path {
         &self.point
     }
@@ -125,6 +132,29 @@ impl Drop for Mount {
             }
         }
     }
+}
+
+/// A mounted file system that nobody can write to, until this guard is gone.
+pub(crate) struct Frozen<'a> {
+    point: Option<&'a Path>,
+}
+
+impl Frozen<'_> {
+    /// Lets the writes go on, and says if that did not work.
+    pub(crate) fn thaw(mut self) -> Outcome {
+        self.point.take().map_or(Ok(()), thaw)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        // Only where something has failed already, which is told.
+        let _ = self.point.take().map(thaw);
+    }
+}
+
+fn thaw(point: &Path) -> Outcome {
+    shell::run("fsfreeze", &["--unfreeze".as_ref(), point.as_os_str()]).map(drop)
 }
 
 /// A loop device on a file, freed with this guard.
@@ -196,6 +226,10 @@ fn clear_leftovers() {
 /// to know what was promised. Whatever fails here only leaves a directory
 /// behind.
 fn clear(directory: &Path) {
+    for point in mounts_below(directory) {
+        // What is not frozen, which is nearly always so, is no trouble.
+        let _ = thaw(&point);
+    }
     end_processes_of(directory);
     for point in mounts_below(directory).into_iter().rev() {
         drop(Mount { point });

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::Ordering;
 
+use super::image::Image;
 use super::oracle::Verdict;
 use super::power_cut::cut_power;
 use super::report::{Report, conduct};
-use super::rig::{Durabilities, Rig, Setting, require_healthy};
-use super::scratch::{Mount, format, sparse_file};
+use super::rig::{Durabilities, Rig, Setting, require_reached};
+use super::scratch::Mount;
 use crate::failure::{Failure, Outcome};
 use crate::server_process::Server;
 
@@ -20,18 +21,16 @@ const MOUNT_OPTIONS: &str = "loop,noatime";
 /// So many power cuts of one file system with one database.
 pub(crate) fn run(setting: &Setting, kind: &str, cycles: u64) -> Outcome<Report> {
     conduct(&format!("shut {kind}"), setting, |scratch, rig| {
-        let image = scratch.path().join("disk.img");
-        sparse_file(&image, IMAGE_BYTES)?;
-        format(kind, &image)?;
-        let point = scratch.path().join("disk");
+        let image = Image::create(scratch, kind, IMAGE_BYTES, MOUNT_OPTIONS)?;
         while rig.cycles < cycles {
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-            let server = open_and_check(rig, &disk)?;
+            let disk = image.mount()?;
+            let server = rig.open_and_confirm(&disk)?;
             cut_under_load(rig, server, disk)?;
             rig.cycles += 1;
         }
-        let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-        open_and_check(rig, &disk)?.kill()
+        let disk = image.mount()?;
+        rig.open_and_confirm(&disk)?.kill()?;
+        disk.unmount()
     })
 }
 
@@ -39,17 +38,14 @@ pub(crate) fn run(setting: &Setting, kind: &str, cycles: u64) -> Outcome<Report>
 /// seen to lose what it acknowledged, or the experiment proves nothing.
 pub(crate) fn run_control(setting: &Setting, cycles: u64) -> Outcome<Report> {
     conduct("shut control", setting, |scratch, rig| {
-        let image = scratch.path().join("disk.img");
-        let point = scratch.path().join("disk");
         let mut losses = 0;
         while rig.cycles < cycles {
-            sparse_file(&image, IMAGE_BYTES)?;
-            format("ext4", &image)?;
+            let image = Image::create(scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
             let mut doomed = Rig::new(setting, scratch.path(), rig.cycles)?;
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+            let disk = image.mount()?;
             let server = doomed.start(&disk.point().join("data"), Durabilities::Os)?;
             cut_under_load(&mut doomed, server, disk)?;
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+            let disk = image.mount()?;
             let server = doomed.start(&disk.point().join("data"), Durabilities::Os)?;
             // A mount or a start that fails is no catch: it stays a failure.
             losses += u64::from(doomed.judge(&server)? != Verdict::Holds);
@@ -72,13 +68,6 @@ pub(crate) fn require_losses(rig: &mut Rig, losses: u64) -> Outcome {
     }
 }
 
-/// Opens what the last cut left and checks it.
-fn open_and_check(rig: &mut Rig, disk: &Mount) -> Outcome<Server> {
-    let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
-    rig.confirm(&server)?;
-    Ok(server)
-}
-
 fn cut_under_load(rig: &mut Rig, server: Server, disk: Mount) -> Outcome {
     let moment = rig.draw_moment(MOST_REPLIES);
     // What is acknowledged while the cut is under way may not be durable: the
@@ -90,9 +79,7 @@ fn cut_under_load(rig: &mut Rig, server: Server, disk: Mount) -> Outcome {
         cut_power(disk.point())?;
         server.kill()
     })?;
-    if !end.reached {
-        require_healthy(&end)?;
-    }
+    require_reached(&end)?;
     rig.forget_after(last_moment)?;
     rig.advance()?;
     disk.unmount()

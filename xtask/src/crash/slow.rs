@@ -6,14 +6,16 @@
 //! new writes are answered `BUSY`, those that wait are answered when it is done.
 
 use std::ffi::OsString;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use super::image::Image;
 use super::load::Moment;
 use super::power_cut::cut_power;
 use super::report::{Report, conduct};
-use super::rig::{Durabilities, Rig, Setting};
-use super::scratch::{Mount, Scratch, format, sparse_file};
+use super::rig::{Durabilities, Rig, Setting, require_reached};
+use super::scratch::{Mount, Scratch};
 use super::tracer::tracer;
 use crate::failure::{Context, Failure, Outcome};
 use crate::resp::Reply;
@@ -25,36 +27,43 @@ const MOUNT_OPTIONS: &str = "loop,noatime";
 const DELAYS_MS: [u64; 4] = [5, 20, 60, 150];
 /// The first sync of each thread that is held back, at the most.
 const FIRST_SYNCS: u64 = 20;
+/// What strace notes of a call that it has held back, and where.
+const HELD_BACK: &str = "(DELAYED)";
+const TRACE_FILE: &str = "trace.txt";
+/// Of the lives so many in a hundred must have a sync that was held back.
+const LEAST_PERCENT: u64 = 50;
 /// The power is cut so long after the first reply at the latest, in
 /// milliseconds, or after so many replies.
 const MOST_MILLISECONDS: u64 = 250;
 const MOST_REPLIES: u64 = 150;
-/// How long a sync of the hanging disk is held back, and when new writes are
-/// tried meanwhile: after more than the ten seconds of the server's patience.
+/// How long a sync of the hanging disk is held back.
 const HANG: Duration = Duration::from_secs(14);
-const TRIED_AFTER: Duration = Duration::from_millis(11_500);
-/// More replies than there are before it hangs.
-const NEVER_REACHED: u64 = 1_000_000;
+/// New writes are tried when nothing has moved at so many looks in a row, for more
+/// than the ten seconds of the server's patience.
+const STANDSTILL_POLL: Duration = Duration::from_millis(500);
+const STILL_POLLS: u32 = 23;
+/// Looks after which a disk should long have hung.
+const MOST_POLLS: u32 = 240;
 
 /// So many cuts of the power while a sync is held back, with one database.
 pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
     conduct("slow", setting, |scratch, rig| {
-        let image = scratch.path().join("disk.img");
-        let point = scratch.path().join("disk");
-        sparse_file(&image, IMAGE_BYTES)?;
-        format("ext4", &image)?;
+        let image = Image::create(scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
+        let mut slow = 0;
         while rig.cycles < cycles {
             rig.setting.interrupt.check()?;
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-            cut_while_slow(scratch, rig, disk)?;
-            let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-            let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
-            rig.confirm(&server)?;
-            server.kill()?;
+            slow += u64::from(cut_while_slow(scratch, rig, image.mount()?)?);
+            let disk = image.mount()?;
+            rig.open_and_confirm(&disk)?.kill()?;
             disk.unmount()?;
             rig.cycles += 1;
         }
-        Ok(())
+        let remark = format!("syncs held back in {slow} of {} lives", rig.cycles);
+        rig.remarks.push(remark.clone());
+        match slow * 100 >= rig.cycles * LEAST_PERCENT {
+            true => Ok(()),
+            false => Err(Failure::check(format!("too few: {remark}"))),
+        }
     })
 }
 
@@ -73,7 +82,8 @@ pub(crate) fn run_hang(setting: &Setting, cycles: u64) -> Outcome<Report> {
     })
 }
 
-fn cut_while_slow(scratch: &Scratch, rig: &mut Rig, disk: Mount) -> Outcome {
+/// True if syncs were held back before the power was cut.
+fn cut_while_slow(scratch: &Scratch, rig: &mut Rig, disk: Mount) -> Outcome<bool> {
     let first = 1 + rig.random.below(FIRST_SYNCS);
     let delay = Duration::from_millis(rig.random.pick(&DELAYS_MS));
     let words = slow_syncs(scratch, "delay_enter", delay, &format!("{first}+"));
@@ -83,14 +93,18 @@ fn cut_while_slow(scratch: &Scratch, rig: &mut Rig, disk: Mount) -> Outcome {
     let moment = Moment { at_latest, ..rig.draw_moment(MOST_REPLIES) };
     let mut last_moment = 0;
     let clock = rig.share_clock();
-    rig.load(server.port(), moment, || {
+    let end = rig.load(server.port(), moment, || {
         last_moment = clock.fetch_add(1, Ordering::SeqCst);
         cut_power(disk.point())?;
         server.kill()
     })?;
+    require_reached(&end)?;
     rig.forget_after(last_moment)?;
     rig.advance()?;
-    disk.unmount()
+    disk.unmount()?;
+    let trace = scratch.path().join(TRACE_FILE);
+    let text = std::fs::read_to_string(&trace).context(trace.display())?;
+    Ok(text.contains(HELD_BACK))
 }
 
 fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
@@ -100,13 +114,12 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let words = slow_syncs(scratch, "delay_exit", HANG, &first.to_string());
     let plan = rig.plan(&data_dir, Durabilities::Sync)?;
     let server = Server::start_under(&words, &plan, &rig.setting.interrupt.clone())?;
-    let moment = Moment {
-        replies: NEVER_REACHED,
-        at_latest: Some(TRIED_AFTER),
-        delay: Duration::ZERO,
-        replies_after: 0,
-    };
-    let end = rig.load(server.port(), moment, || require_patience(&server))?;
+    let moment = Moment { replies: 1, at_latest: None, delay: Duration::ZERO, replies_after: 0 };
+    let clock = rig.share_clock();
+    let end = rig.load(server.port(), moment, || {
+        wait_for_standstill(&clock)?;
+        require_patience(&server)
+    })?;
     let is_busy = |text: &&String| !text.starts_with("BUSY ");
     if let Some(text) = end.errors.iter().find(is_busy) {
         return Err(Failure::check(format!("a disk that hung was answered by {text:?}")));
@@ -123,6 +136,24 @@ fn hang(scratch: &Scratch, rig: &mut Rig) -> Outcome {
     let server = rig.start(&data_dir, Durabilities::Sync)?;
     rig.confirm(&server)?;
     server.kill()
+}
+
+/// Waits until nobody was answered for longer than the server is patient. From
+/// the first reply to the sync that is held back it may be long on a busy machine.
+fn wait_for_standstill(clock: &AtomicU64) -> Outcome {
+    let (_open, pause) = channel::<()>();
+    let (mut seen, mut still) = (clock.load(Ordering::SeqCst), 0);
+    for _ in 0..MOST_POLLS {
+        // Nothing is ever sent: this is a pause.
+        let _ = pause.recv_timeout(STANDSTILL_POLL);
+        let now = clock.load(Ordering::SeqCst);
+        still = if now == seen { still + 1 } else { 0 };
+        seen = now;
+        if still == STILL_POLLS {
+            return Ok(());
+        }
+    }
+    Err(Failure::check("no sync of the log was held back: the writers went on"))
 }
 
 /// While the disk hangs: reads are answered, writes by BUSY.
@@ -144,5 +175,5 @@ fn slow_syncs(scratch: &Scratch, effect: &str, delay: Duration, when: &str) -> V
     let delay = delay.as_micros();
     let options =
         ["trace=fdatasync".to_owned(), format!("inject=fdatasync:{effect}={delay}:when={when}")];
-    tracer(&scratch.path().join("trace.txt"), &options)
+    tracer(&scratch.path().join(TRACE_FILE), &options)
 }

@@ -70,6 +70,9 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
             })?);
             rig.cycles += 1;
         }
+        if rig.cycles == 0 {
+            return Err(Failure::check("no call on the database came in each counting run"));
+        }
         let share = format!("{arrived} of {} faults happened", rig.cycles);
         rig.remarks.push(share.clone());
         match arrived * 100 >= rig.cycles * LEAST_PERCENT {

@@ -4,15 +4,22 @@
 //!
 //! The server must answer with the error, take no more writes, go on reading,
 //! and after a restart on a healthy device have everything it acknowledged.
+//!
+//! What was written once has its place in the image for good, and so a log that
+//! was filled with zeros before it is used can be written to where nothing else
+//! can. In most cycles those zeros are taken out of the image again, while the
+//! file system is frozen: then the log meets the error like any other file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::image::Image;
 use super::load::Moment;
 use super::report::{Report, conduct};
 use super::request::is_no_space;
 use super::rig::{Durabilities, Rig, Setting};
-use super::scratch::{Mount, Scratch, format, sparse_file};
+use super::scratch::{Mount, Scratch};
+use super::shell;
 use crate::failure::{Context, Failure, Outcome};
 use crate::resp::Reply;
 use crate::server_process::Server;
@@ -44,6 +51,8 @@ const READ_ONLY: &str = "none, but read-only";
 const SYNC_WITHOUT_SPACE: &str = "none, but a sync without space";
 /// What counts for nothing: another experiment than the one that is meant.
 const NOTES: [&str; 4] = [DIRECTORY, NO_SPACE, READ_ONLY, SYNC_WITHOUT_SPACE];
+/// One cycle in so many leaves the zeros in the image.
+const DIG_ODDS: u64 = 3;
 /// Devices tried for each one that fails as meant, at the most.
 const MOST_TRIES: u64 = 5;
 /// Replies after which a device should long have failed.
@@ -83,15 +92,21 @@ fn kind_of(name: &str) -> String {
 /// Returns the name of the file whose sync failed.
 fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     let store = Mount::tmpfs(&scratch.path().join("store"), HEALTHY_KIB)?;
-    let image = store.point().join("disk.img");
-    let point = scratch.path().join("disk");
-    sparse_file(&image, IMAGE_BYTES)?;
-    format("ext4", &image)?;
-    let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
+    let image = Image::create_in(store.point(), scratch, "ext4", IMAGE_BYTES, MOUNT_OPTIONS)?;
+    let disk = image.mount()?;
     let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
     let left = 4 + rig.random.below(MOST_LEFT_KIB);
+    let digs = rig.random.below(DIG_ODDS) > 0;
     let moment = Moment { replies_after: PATIENCE, ..rig.draw_moment(MOST_REPLIES) };
-    let end = rig.load(server.port(), moment, || shrink(&store, left))?;
+    let end = rig.load(server.port(), moment, || match digs {
+        true => {
+            let frozen = disk.freeze()?;
+            dig_zeros(image.file())?;
+            shrink(&store, left)?;
+            frozen.thaw()
+        }
+        false => shrink(&store, left),
+    })?;
     if end.errors.is_empty() {
         return Err(Failure::check("the device failed and no write was answered by an error"));
     }
@@ -103,10 +118,8 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     rig.advance()?;
     disk.unmount()?;
     store.resize_tmpfs(HEALTHY_KIB)?;
-    let disk = Mount::image(&image, &point, MOUNT_OPTIONS)?;
-    let server = rig.start(&disk.point().join("data"), Durabilities::Sync)?;
-    rig.confirm(&server)?;
-    server.kill()?;
+    let disk = image.mount()?;
+    rig.open_and_confirm(&disk)?.kill()?;
     disk.unmount()?;
     Ok(name)
 }
@@ -162,6 +175,12 @@ fn poisoned_by(text: &str) -> Option<String> {
         false => path.rsplit('/').next().unwrap_or(path),
     };
     Some(name.to_owned())
+}
+
+/// Takes the zeros out of the image of a file system that nobody writes to now:
+/// they read as before, and to write there needs room.
+fn dig_zeros(image: &Path) -> Outcome {
+    shell::run("fallocate", &["--dig-holes".as_ref(), image.as_os_str()]).map(drop)
 }
 
 /// Leaves so many KiB to a file system that is in use: what is written while

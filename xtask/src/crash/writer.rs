@@ -1,6 +1,6 @@
 //! One client of the load: which requests it sends, in bursts.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::linear::NEVER;
@@ -89,6 +89,10 @@ impl Writer {
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     return Err(Failure::check(format!("a reply makes no sense: {error}")));
                 }
+                // A server that has gone closes the connection.
+                Err(error) if is_timeout(&error) => {
+                    return Err(Failure::check(format!("no reply to {:?}", event.request)));
+                }
                 Err(_) => return Ok(None),
             };
             event.answered = clock.fetch_add(1, Ordering::SeqCst);
@@ -134,6 +138,11 @@ impl Writer {
         let count = 2 + self.random.below(MAX_BATCH_KEYS - 1);
         (0..count).map(|step| register(self.index, (first + step) % OWN_REGISTERS)).collect()
     }
+}
+
+/// True if the time for a reply was over.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn register(client: usize, number: u64) -> String {

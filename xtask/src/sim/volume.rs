@@ -5,13 +5,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kv_sim::{Effort, FailFigures, Figures, RotFigures, SeedOutcome, Tally};
+use kv_sim::{Effort, FailFigures, Figures, RotFigures, Script, SeedOutcome, Tally};
 
 use super::{broken, replay};
 use crate::failure::Outcome;
 
 /// Seeds that are run between two looks at the clock.
 const ROUND: u64 = 64;
+
+/// Scripts between two lines of progress.
+const NOTED_SCRIPTS: u64 = 25;
 
 /// Seeds after which an honest-looking disk must have been found to lie.
 const CONTROL_SEEDS: u64 = 50;
@@ -53,22 +56,37 @@ impl Volume {
 
     /// The scripted workloads, each cut at all its ops.
     fn workloads(&self) -> Outcome<Figures> {
-        let scripts = kv_sim::workloads();
+        self.cut_scripts("workloads", &kv_sim::workloads())
+    }
+
+    /// The same, each with one of its calls failing.
+    fn failing_workloads(&self) -> Outcome<Figures> {
+        let mut scripts = Vec::new();
+        for script in kv_sim::workloads() {
+            match kv_sim::with_a_failing_call(&script, self.from) {
+                Ok(script) => scripts.push(script),
+                Err(failure) => replay::failed(&failure, "workload")?,
+            }
+        }
+        self.cut_scripts("failing workloads", &scripts)
+    }
+
+    fn cut_scripts(&self, what: &str, scripts: &[Script]) -> Outcome<Figures> {
         let effort = Effort::ORDINARY.with_seed(self.from);
         let (started, done) = (Instant::now(), AtomicU64::new(0));
         let note = |_: &Figures| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(25) {
-                println!("{done} of {} workloads, {:.0?}", scripts.len(), started.elapsed());
+            if done.is_multiple_of(NOTED_SCRIPTS) {
+                println!("{done} of {} {what}, {:.0?}", scripts.len(), started.elapsed());
             }
         };
-        match kv_sim::cut_all(&scripts, &effort, self.threads, note) {
+        match kv_sim::cut_all(scripts, &effort, self.threads, note) {
             Ok(figures) => {
-                tell("workloads", &figures, started.elapsed());
+                tell(what, &figures, started.elapsed());
                 Ok(figures)
             }
             Err(failure) => {
-                let name = failure.script.about.replace([' ', ','], "-");
+                let name = failure.script.about.replace([' ', ',', ':'], "-");
                 replay::failed(&failure, &name).map(|()| Figures::default())
             }
         }
@@ -78,13 +96,23 @@ impl Volume {
     pub(super) fn calls(&self, every: u64) -> Outcome {
         let started = Instant::now();
         let scripts = kv_sim::workloads();
-        match kv_sim::fail_all(&scripts, every, self.threads, |_: &FailFigures| {}) {
+        let (done, runs_so_far) = (AtomicU64::new(0), AtomicU64::new(0));
+        let note = |figures: &FailFigures| {
+            let runs = runs_so_far.fetch_add(figures.runs, Ordering::Relaxed) + figures.runs;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(NOTED_SCRIPTS) {
+                let of = scripts.len();
+                println!("{done} of {of} workloads: {runs} runs, {:.0?}", started.elapsed());
+            }
+        };
+        match kv_sim::fail_all(&scripts, every, self.threads, note) {
             Err(failure) => replay::failed(&failure, "failing-call"),
-            Ok(FailFigures { scripts, calls, runs }) => {
+            Ok(FailFigures { scripts, calls, runs, told }) => {
                 let took = started.elapsed();
                 println!(
                     "failing calls: {scripts} histories with {calls} calls, one in {every} of \
-                     them with each of {} errors: {runs} runs in {took:.1?}",
+                     them with each of {} errors: {runs} runs in {took:.1?}; every call failed, \
+                     and in {told} of them the engine said so",
                     FailFigures::ERRORS
                 );
                 Ok(())
@@ -104,10 +132,14 @@ impl Volume {
         Ok(())
     }
 
-    /// The workloads, then histories of seeds, all cut at every op.
+    /// The workloads, as they are and with failing calls, then histories of
+    /// seeds, all cut at every op.
     pub(super) fn images(&self, wanted: u64) -> Outcome {
         let started = Instant::now();
         let mut sum = self.workloads()?;
+        if sum.images < wanted {
+            sum.add(&self.failing_workloads()?);
+        }
         self.cut_seeds(&mut sum, |sum| sum.images >= wanted)?;
         tell("images", &sum, started.elapsed());
         Ok(())
@@ -156,6 +188,7 @@ impl Volume {
                 }
             }
             from += ROUND;
+            println!("rot: {} images, {:.0?}", sum.images, started.elapsed());
         }
         println!("rot: {sum:?} in {:.1?}; silent wrong answers: 0", started.elapsed());
         Ok(())

@@ -26,7 +26,8 @@ use crate::support::{open, tiny};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Bytes of each file whose bits are flipped: header and first frame of a log.
+/// Bytes of each file whose bits are flipped, which all files are made to have:
+/// header and first frame of a log.
 const FLIPPED_BYTES: usize = 8 << 10;
 
 /// Writes that fill a memory table.
@@ -103,11 +104,11 @@ impl Specimen {
         let mut specimen = Specimen { disk: SimDisk::new(7), states: vec![State::new()] };
         let engine = open(&specimen.disk, options());
         for number in 0..TABLE_WRITES {
-            specimen.write(&engine, number, &text(number, 370));
+            specimen.write(&engine, number, &text(number, 380));
         }
         engine.flush().unwrap();
         for number in 0..TABLE_WRITES {
-            specimen.write(&engine, number + 10, &text(number, 150));
+            specimen.write(&engine, number + 10, &text(number, 170));
             engine.run_background_step().unwrap();
         }
         for number in 0..TABLE_WRITES - 2 {
@@ -144,7 +145,8 @@ impl Specimen {
     fn flip_all(&self, start: &str) -> Census {
         let (name, len) = self.file(start);
         let mut census = Census::default();
-        for bit in 0..len.min(FLIPPED_BYTES) * 8 {
+        assert!(len >= FLIPPED_BYTES, "{name} has only {len} bytes");
+        for bit in 0..FLIPPED_BYTES * 8 {
             let disk = self.disk.crash(CrashChoice::All);
             disk.corrupt(&name, bit as u64 / 8, 1 << (bit % 8));
             let what = format!("bit {} of byte {} of {name}", bit % 8, bit / 8);

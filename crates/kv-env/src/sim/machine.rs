@@ -144,6 +144,13 @@ impl Machine {
         self.base = self.live.clone();
     }
 
+    /// The number of the first op from `from` on for which `wanted` holds.
+    pub(super) fn find_op(&self, from: u64, wanted: impl Fn(&Op) -> bool) -> Option<u64> {
+        let skipped = usize::try_from(from.saturating_sub(self.base_op)).unwrap_or(usize::MAX);
+        let at = self.log.iter().skip(skipped).position(|record| wanted(&record.op))?;
+        Some(self.base_op + (skipped + at) as u64)
+    }
+
     /// A hash of all names and bytes that reads see.
     pub(super) fn fingerprint(&mut self, known: &KnownHashes) -> u64 {
         if !self.log.is_empty() {

@@ -138,6 +138,18 @@ impl SimDisk {
         self.shared.machine.lock().faults.calls()
     }
 
+    /// The first sync from op `from` on that failed, if one did: since then the
+    /// cache may lose what was not synced before, also without a power cut.
+    pub fn first_failed_sync(&self, from: u64) -> Option<u64> {
+        self.shared.machine.lock().find_op(from, Op::is_failed_sync)
+    }
+
+    /// The first sync from op `from` on by which the device stored something
+    /// else than it was told, if there is one.
+    pub fn first_stray_sync(&self, from: u64) -> Option<u64> {
+        self.shared.machine.lock().find_op(from, Op::went_astray)
+    }
+
     /// The ops so far, one line each, for messages of failing tests. Between
     /// them, calls that are no ops and were made to fail or to lie.
     pub fn history(&self) -> Vec<String> {

@@ -131,6 +131,23 @@ impl Op {
         }
     }
 
+    /// True for a sync, of a file or of the directory, that failed.
+    pub(super) fn is_failed_sync(&self) -> bool {
+        use SyncOutcome::{Failed, Reverted};
+        match self {
+            Op::Sync { outcome, .. } | Op::SyncDirectory { outcome } => {
+                matches!(outcome, Failed | Reverted { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// True for a sync that succeeded and did not put everything where it
+    /// belongs.
+    pub(super) fn went_astray(&self) -> bool {
+        matches!(self, Op::Sync { strays, .. } if !strays.is_empty())
+    }
+
     /// Where a write would end, if it is one.
     pub(super) fn write_end(&self) -> Option<(FileNumber, usize)> {
         match self {

@@ -239,3 +239,19 @@ fn the_same_seed_and_calls_give_the_same_log_answers_and_images_under_all_faults
     let (other, _) = troubled_run(8);
     assert_ne!(first.history(), other.history(), "the seed decides how much a failed append left");
 }
+
+#[test]
+fn the_first_sync_that_went_astray_is_found_in_the_log() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    write_numbered(&*fs, "a");
+    disk.inject_device(DeviceFault::lost_write(0..512).on("b"));
+    write_numbered(&*fs, "a2");
+    assert_eq!(disk.first_stray_sync(0), None);
+    write_numbered(&*fs, "b");
+    // Behind the sync of the file comes only that of the directory.
+    let sync = disk.op_count() - 2;
+    assert_eq!(disk.first_stray_sync(0), Some(sync));
+    assert_eq!(disk.first_stray_sync(sync + 1), None);
+    assert!(disk.history()[sync as usize].contains("sector 0 was lost"));
+}

@@ -168,3 +168,27 @@ fn a_failed_change_of_a_name_changes_nothing() {
     assert_eq!(fs.list().unwrap().len(), 1);
     assert_eq!(disk.crash(CrashChoice::All).read_file("a").unwrap(), b"x");
 }
+
+#[test]
+fn a_failed_sync_is_found_in_the_log_and_a_failed_write_is_none() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    let mut file = fs.create("a").unwrap();
+    disk.inject(Fault::new(Failure::Device).of(Operation::Append).times(1));
+    assert!(file.append(b"one").is_err());
+    file.sync().unwrap();
+    fs.sync_dir().unwrap();
+    assert_eq!(disk.first_failed_sync(0), None);
+    let before = disk.op_count();
+    disk.inject(Fault::new(Failure::Panic).of(Operation::Sync).times(1));
+    assert!(panic_text(|| drop(file.sync())).contains("sync"));
+    disk.inject(Fault::new(Failure::Interrupted).of(Operation::SyncDir).times(1));
+    assert!(fs.sync_dir().is_err());
+    assert_eq!(disk.first_failed_sync(0), Some(before));
+    assert_eq!(disk.first_failed_sync(before), Some(before));
+    assert_eq!(disk.first_failed_sync(before + 1), Some(before + 1));
+    assert_eq!(disk.first_failed_sync(before + 2), None);
+    // The numbers of a killed machine go on, and its log begins there.
+    let killed = disk.kill(before + 1);
+    assert_eq!(killed.first_failed_sync(0), None);
+}

@@ -1,15 +1,23 @@
 //! What a device does wrong in the middle of a history, and panics: each comes
 //! to what it should, and is counted.
 
-use kv_sim::{Script, Tally, run};
+use kv_sim::{Effort, Figures, Script, Tally, cut_everywhere, run};
 
 const WRITE: &str =
     r#"{"write":{"durability":"sync","changes":[{"put":[1,3000]},{"put":[2,40]}]}}"#;
 
-fn tally(settings: &str, steps: &[&str]) -> Tally {
+fn script(settings: &str, steps: &[&str]) -> Script {
     let text = [&[settings], steps].concat().join("\n");
-    let script: Script = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
-    run(&script).unwrap_or_else(|failure| panic!("{failure}")).tally
+    text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn tally(settings: &str, steps: &[&str]) -> Tally {
+    run(&script(settings, steps)).unwrap_or_else(|failure| panic!("{failure}")).tally
+}
+
+fn cut(settings: &str, steps: &[&str]) -> Figures {
+    let figures = cut_everywhere(&script(settings, steps), &Effort::ORDINARY);
+    figures.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 #[test]
@@ -29,6 +37,23 @@ fn what_a_table_lost_is_reported_and_the_rest_is_right() {
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
 }
 
+/// Images behind the sync that went astray may say what is damaged, no others.
+#[test]
+fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
+    for on in ["*.db", "MANIFEST*", "wal*"] {
+        let lost = format!(
+            r#"{{"device":{{"effect":"lost_write","on":"{on}","sector":0,"sectors":100}}}}"#
+        );
+        let steps = [WRITE, r#""flush""#, WRITE, &lost, WRITE, r#""flush""#, WRITE];
+        let figures = cut(r#"{"block_bytes":512}"#, &steps);
+        assert!(figures.images > figures.ops, "{on}: {figures:?}");
+        let whole = cut(r#"{"block_bytes":512}"#, &[WRITE, r#""flush""#, WRITE]);
+        assert_eq!(whole.tally.damage_reports, 0, "{whole:?}");
+        println!("{on}: {figures:?}");
+        assert!(figures.tally.damage_reports > 0, "{on}: {figures:?}");
+    }
+}
+
 #[test]
 fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
     let flipped = r#"{"device":{"effect":{"flipped_bits":4},"on":"*.db","sector":1,"sectors":1}}"#;
@@ -36,6 +61,17 @@ fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
     let end = [r#""clear_faults""#, r#""reopen""#, r#"{"get":1}"#];
     let tally = tally("{}", &[&steps[..], &end].concat());
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 0, "{tally:?}");
+}
+
+/// Behind the last settling no error is in order any more.
+#[test]
+fn what_fails_may_fail_until_it_is_taken_back_and_all_work_is_done() {
+    let fault = r#"{"fault":{"failure":"no_space","of":"append","on":"*.db"}}"#;
+    let (settle, flush) = (r#""settle""#, r#""flush""#);
+    let in_trouble = [WRITE, fault, flush, WRITE, settle, WRITE, flush];
+    let healed = [r#""clear_faults""#, settle, WRITE, flush, settle, WRITE, flush];
+    let tally = tally("{}", &[&in_trouble[..], &healed].concat());
+    assert!(tally.errors > 0 && tally.opens == 1, "{tally:?}");
 }
 
 #[test]

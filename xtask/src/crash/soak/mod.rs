@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "a tool measures real time and reads its sources")]
 
 mod companion;
+mod jobs;
 mod ledger;
 mod schedule;
 
@@ -21,16 +22,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use self::companion::{Companion, Ending};
+use self::companion::Ending;
+use self::jobs::{Job, build_fuzz_targets, jobs};
 use self::ledger::{Course, Ledger, Row};
-use self::schedule::{FULL_MINUTES, next, scaled};
+use self::schedule::{FULL_MINUTES, Progress, next, scaled};
 use super::plans::{PLANS, Plan, SoakVolume};
 use super::rig::Setting;
 use super::seed_of_now;
-use crate::failure::{Context, EXIT_INTERRUPTED, Failure, Outcome};
+use crate::failure::{EXIT_INTERRUPTED, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::server_build::ServerChoice;
-use crate::workspace::source_root;
 
 /// Options of `cargo xtask soak`.
 #[derive(Debug, Args)]
@@ -46,16 +47,8 @@ pub(crate) struct SoakOptions {
     server: ServerChoice,
 }
 
-/// Images that the simulation checks in a full soak.
-const SIM_IMAGES: u64 = 5_000_000;
-/// Seconds of each fuzz target in a full soak.
-const FUZZ_SECONDS: u64 = 300;
-/// Where the seconds stand among the words of a fuzz target.
-const SECONDS_AT: usize = 2;
 /// Companions at the same time, each with one thread for the most part.
 const COMPANIONS: usize = 2;
-/// The longest that building the fuzz targets may take.
-const BUILD_PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// Violations of one experiment after which it is given up: there is enough to
 /// look at, and the time is better spent on the others.
 const MOST_VIOLATIONS: usize = 3;
@@ -68,12 +61,6 @@ struct Soak {
     setting: Setting,
     deadline: Instant,
     minutes: u64,
-}
-
-/// A companion and its row.
-struct Job {
-    row: usize,
-    companion: Companion,
 }
 
 /// Runs it all and writes the page; fails if anything was found.
@@ -114,52 +101,6 @@ impl Plan {
     }
 }
 
-/// The companions, the longest first, each with a new row.
-fn jobs(seed: u64, minutes: u64, rows: &mut Vec<Row>) -> Outcome<Vec<Job>> {
-    let mut jobs = Vec::new();
-    let mut add = |name: &str, unit, target, arguments: &[&str], needs| {
-        rows.push(Row::new(name, unit, target));
-        let arguments = arguments.iter().copied().map(String::from).collect();
-        jobs.push(Job { row: rows.len() - 1, companion: Companion { arguments, needs } });
-    };
-    let (images, from) = (scaled(SIM_IMAGES, minutes), seed.to_string());
-    let words = ["sim", "--images", &images.to_string(), "--from", &from, "--threads", "1"];
-    add("sim", "images", images, &words, &["--images", "--from", "--threads"]);
-    let seconds = scaled(FUZZ_SECONDS, minutes);
-    for target in fuzz_targets()? {
-        let words = ["fuzz", "--seconds", &seconds.to_string(), "--target", &target];
-        add(&format!("fuzz {target}"), "seconds", seconds, &words, &["--seconds", "--target"]);
-    }
-    add("museum", "runs", 1, &["museum"], &[]);
-    Ok(jobs)
-}
-
-/// Builds the fuzz targets by a short run of one: that is no part of the time.
-/// Whether it works is seen when they run.
-fn build_fuzz_targets(jobs: &[Job], interrupt: &Interrupt) -> Outcome {
-    let is_fuzz = |job: &&Job| job.companion.arguments[0] == "fuzz";
-    let Some(job) = jobs.iter().find(is_fuzz) else { return Ok(()) };
-    let mut companion = job.companion.clone();
-    if companion.obstacle()?.is_none() {
-        companion.arguments[SECONDS_AT] = "1".into();
-        println!("building the fuzz targets");
-        companion.run(interrupt, Instant::now() + BUILD_PATIENCE, |_| Ok(()))?;
-    }
-    Ok(())
-}
-
-/// Names of the fuzz targets, which are those of their files.
-fn fuzz_targets() -> Outcome<Vec<String>> {
-    let directory = source_root().join("fuzz/fuzz_targets");
-    let entries = std::fs::read_dir(&directory).context(directory.display())?;
-    let stems = entries
-        .flatten()
-        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rs")?.to_owned()));
-    let mut names: Vec<String> = stems.collect();
-    names.sort();
-    Ok(names)
-}
-
 impl Soak {
     /// The lane of the experiments.
     fn run_experiments(&self) -> Outcome {
@@ -198,34 +139,42 @@ impl Soak {
         loop {
             self.setting.interrupt.check()?;
             let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(Job { row, companion }) = job else { return Ok(()) };
+            let Some(job) = job else { return Ok(()) };
+            let row = job.row;
             if self.is_over() {
                 self.ledger.update(row, |row| row.close("its time was over before its turn"))?;
                 continue;
             }
-            match companion.obstacle()? {
+            match job.companion.obstacle()? {
                 Some(notice) => {
                     self.ledger.update(row, |row| row.close(format!("skipped: {notice}")))?;
                 }
-                None => self.run_companion(row, &companion)?,
+                None => self.run_companion(&job)?,
             }
             self.tell(row);
         }
     }
 
-    fn run_companion(&self, index: usize, companion: &Companion) -> Outcome {
+    fn run_companion(&self, job: &Job) -> Outcome {
+        let Job { row: index, companion, .. } = job;
         let interrupt = &self.setting.interrupt;
-        let performance =
-            companion.run(interrupt, self.deadline, |line| match images_in(line) {
-                Some(images) => self.ledger.update(index, |row| row.progress.done = images),
-                None => Ok(()),
-            })?;
-        self.ledger.update(index, |row| {
+        let performance = companion.run(interrupt, self.deadline, |line| match job.done(line) {
+            Some(done) => self.ledger.update(*index, |row| {
+                row.progress.done = row.progress.done.max(done);
+            }),
+            None => Ok(()),
+        })?;
+        self.ledger.update(*index, |row| {
             row.seconds += performance.seconds;
             row.printed.clone_from(&performance.printed);
             match performance.ending {
-                // It counts itself, and may do more than was asked for.
-                Ending::Passed => row.progress.done = row.progress.done.max(row.progress.target),
+                Ending::Passed if job.counts_itself => {
+                    let Progress { done, target, .. } = row.progress;
+                    if done < target {
+                        row.violations.push(format!("it ended well after {done} of {target}"));
+                    }
+                }
+                Ending::Passed => row.progress.done = row.progress.target,
                 Ending::Late => row.close("its time was over before its work"),
                 Ending::Failed => {
                     row.violations.push(format!("`{}` has failed", companion.words()));
@@ -268,24 +217,5 @@ impl Soak {
             [] => Ok(()),
             found => Err(Failure::check(format!("violations:\n{}", found.join("\n")))),
         }
-    }
-}
-
-/// The number of images that a line of the simulation speaks of.
-fn images_in(line: &str) -> Option<u64> {
-    let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    let at = words.iter().position(|word| *word == "images")?;
-    words[..at].last()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::images_in;
-
-    #[test]
-    fn the_progress_of_the_simulation_is_read_from_its_lines() {
-        assert_eq!(images_in("seeds up to 65: 681234 images"), Some(681_234));
-        assert_eq!(images_in("25 of 150 workloads, 3s"), None);
-        assert_eq!(images_in("images"), None);
     }
 }
