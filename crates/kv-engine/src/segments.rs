@@ -215,3 +215,44 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv_core::WriteBatch;
+    use kv_env::SimDisk;
+
+    use super::*;
+    use crate::options::{Background, Durability, FlushSize, Options};
+    use crate::recovery::recover;
+
+    fn write(shared: &Shared, count: u8) {
+        for number in 0..count {
+            let mut batch = WriteBatch::new();
+            batch.put(&[number], b"value").unwrap();
+            shared.write(batch, Durability::Sync).unwrap();
+        }
+    }
+
+    /// The background seals before it prepares. Between the two the writer may
+    /// take the prepared segment and ask for another one, which then has to wait:
+    /// the file of that name holds records.
+    #[test]
+    fn the_next_name_is_free_again_only_once_its_segment_is_the_active_one() {
+        let disk = SimDisk::new(1);
+        let options = Options {
+            memtable_flush_size: FlushSize::Entries(8),
+            background: Background::Manual,
+            ..Options::default()
+        };
+        let shared = recover(disk.env(), options).unwrap();
+        write(&shared, 8 + 3);
+        assert!(shared.segments.state.lock().requested);
+        let with_records = disk.read_file(names::NEXT_SEGMENT).unwrap();
+        assert!(!shared.prepare_segment().unwrap());
+        assert_eq!(disk.read_file(names::NEXT_SEGMENT).unwrap(), with_records);
+        assert!(shared.seal_retired_segments().unwrap());
+        assert_eq!(disk.read_file(names::ACTIVE_SEGMENT).unwrap(), with_records);
+        assert!(shared.prepare_segment().unwrap());
+        assert_ne!(disk.read_file(names::NEXT_SEGMENT).unwrap(), with_records);
+    }
+}
