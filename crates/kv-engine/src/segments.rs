@@ -146,9 +146,9 @@ impl Shared {
         }
         self.env.fs.rename(names::NEXT_SEGMENT, names::ACTIVE_SEGMENT)?;
         self.sync_directory()?;
-        if let Some(active) = self.segments.state.lock().names.get_mut(&(retired.id + 1)) {
-            *active = names::ACTIVE_SEGMENT.into();
-        }
+        let next = retired.id + 1;
+        let mut state = self.segments.state.lock();
+        state.names.entry(next).and_modify(|name| *name = names::ACTIVE_SEGMENT.into());
         Ok(())
     }
 

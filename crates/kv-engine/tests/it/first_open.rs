@@ -3,7 +3,7 @@
 //! is refused is named and left as it was.
 
 use kv_engine::{Engine, Error, FlushSize, Options, current_manifest};
-use kv_env::{DeviceFault, Failure, Fault, Operation, SimDisk};
+use kv_env::{CrashChoice, DeviceFault, Failure, Fault, Operation, SimDisk};
 
 use crate::interposed::Interposed;
 use crate::support::{contents, open, tiny};
@@ -239,6 +239,30 @@ fn a_torn_end_mark_before_a_used_segment_costs_nothing() {
     assert!(marked > 0, "the mark comes before the name");
 }
 
+/// Two futures of one database: each has sealed a segment of the same number.
+#[test]
+fn a_sealed_segment_of_another_time_is_refused() {
+    let disk = SimDisk::new(15);
+    open(&disk, tiny()).close().unwrap();
+    let future = |seed: u64| {
+        let disk = disk.crash(CrashChoice::Seeded(seed));
+        for _ in 0..2 {
+            let engine = open(&disk, tiny());
+            engine.put(b"key", &seed.to_be_bytes()).unwrap();
+            engine.close().unwrap();
+        }
+        disk
+    };
+    let (disk, other) = (future(1), future(2));
+    let sealed = "wal_000002.log";
+    let (here, there) = (disk.read_file(sealed).unwrap(), other.read_file(sealed).unwrap());
+    assert_eq!((here.len(), here == there), (there.len(), false));
+    disk.write_file(sealed, &there);
+    let error = refusal(&disk, tiny());
+    let is_named = matches!(&error, Error::Corruption { file, offset: 48, .. } if file == sealed);
+    assert!(is_named && error.to_string().contains("another copy"), "{error}");
+}
+
 /// The device shows a bit where there is none and is right again later: what was
 /// taken for a torn end is cut, and there is nothing to be kept of it.
 #[test]
@@ -267,7 +291,9 @@ fn a_torn_end_that_is_not_there_when_it_is_set_aside_leaves_nothing() {
 fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
     let disk = SimDisk::new(13);
     let engine = open(&disk, tiny());
-    (0..3u8).for_each(|number| drop(engine.put(&[number], b"value").unwrap()));
+    for number in 0..3u8 {
+        engine.put(&[number], b"value").unwrap();
+    }
     let killed = disk.kill(disk.op_count());
     std::mem::forget(engine);
     let used = used_bytes(&killed, "wal.log");

@@ -133,7 +133,9 @@ fn after_the_end_of_writing_the_scrub_goes_on_and_writes_nothing() {
 /// needs them more; whatever else fails in a manifest ends writing.
 #[test]
 fn a_place_that_cannot_be_recorded_is_waited_for_or_ends_writing() {
-    for (failure, ends_writing) in [(Failure::NoSpace, false), (Failure::Device, true)] {
+    for (failure, ends_writing) in
+        [(Failure::NoSpace, false), (Failure::OutOfMemory, false), (Failure::Device, true)]
+    {
         let disk = SimDisk::new(9);
         let options = Options { reserve_bytes: Some(0), ..tiny() };
         let engine = open(&disk, options);
@@ -166,6 +168,58 @@ fn a_place_that_cannot_be_recorded_is_waited_for_or_ends_writing() {
             engine.put(b"key", b"again").unwrap();
         }
     }
+}
+
+/// The device may be slow: a slice ends in the middle of a file, and while its
+/// place stays the same there is nothing new to be recorded.
+#[test]
+fn a_file_larger_than_a_slice_is_read_in_several() {
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, tiny());
+    for number in 0..4u8 {
+        engine.put(&[number], &vec![b'v'; 1 << 20]).unwrap();
+    }
+    drop(engine);
+    let disk = disk.kill(disk.op_count());
+    let engine = open(&disk, tiny());
+    let sealed = disk.read_file(SEGMENT).unwrap().len() as u64;
+    assert!(engine.scrub_step().unwrap() && engine.scrub_step().unwrap());
+    let read = engine.stats().scrubbed_log_bytes;
+    assert!((1 << 20..sealed).contains(&read), "{read} of {sealed}");
+    assert_eq!(pass(&engine), []);
+    assert!(engine.stats().scrubbed_log_bytes > sealed);
+
+    engine.flush().unwrap();
+    assert!(engine.scrub_step().unwrap(), "a slice of the table");
+    let mut written = Vec::new();
+    for _ in 0..2 {
+        disk.clock().advance(Duration::from_secs(301));
+        let ops = disk.op_count();
+        assert!(engine.scrub_step().unwrap(), "another slice of it");
+        written.push(disk.op_count() > ops);
+    }
+    assert_eq!(written, [true, false]);
+    assert_eq!(pass(&engine), []);
+    assert_eq!(engine.stats().scrubbed_bytes, engine.stats().table_bytes);
+}
+
+#[test]
+fn the_thread_reads_slice_after_slice() {
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, tiny());
+    engine.put(b"key", &vec![b'v'; 3 << 20]).unwrap();
+    engine.flush().unwrap();
+    engine.close().unwrap();
+    drop(engine);
+    let options =
+        Options { background: Background::Threads, scrub_bytes_per_second: 1 << 40, ..tiny() };
+    let engine = open(&disk, options);
+    while engine.stats().scrub_passes == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(engine.stats().scrubbed_bytes, engine.stats().table_bytes);
+    assert_eq!(engine.scrub_findings(), []);
+    engine.close().unwrap();
 }
 
 /// The thread tries again after a second, and a close does not wait for that.

@@ -10,7 +10,7 @@ use kv_env::ReadFile;
 use kv_sstable::{Compression, TableDamage, TableOptions, TableSalvage};
 
 use crate::forge::Parts;
-use crate::support::{FILE_ID, accounts, header, table_bytes};
+use crate::support::{FILE_ID, accounts, header, put, table_bytes};
 
 const FOOTER_BYTES: usize = 64;
 
@@ -175,4 +175,18 @@ fn a_lost_last_block_is_bounded_without_an_index_too() {
     assert_eq!((damage.offset, damage.bytes), ((data_end - last) as u64, last as u64));
     assert_eq!(damage.from_key, entries.last().map(|entry| entry.key.clone()));
     assert_eq!(damage.to_key, whole.last().map(|entry| entry.key.clone()));
+}
+
+/// The head of a large entry says where it ends, behind the cut.
+#[test]
+fn a_table_cut_within_a_large_entry_keeps_the_entries_before_it() {
+    let large = |key: &str| put(key, 1, vec![b'v'; 200_000]);
+    let whole = [large("a"), large("b"), put("c", 2, "small")];
+    let bytes = table_bytes(&small_blocks(Compression::None), &whole);
+    for (cut, kept) in [(100_000, 0), (300_000, 1), (401_000, 2)] {
+        let (entries, lossy) = salvage(OddFile::new(&bytes[..cut], cut as u64));
+        assert!(entries == whole[..kept], "cut to {cut}: {} entries", entries.len());
+        let [damage] = &lossy[..] else { panic!("{lossy:?}") };
+        assert_eq!((damage.offset + damage.bytes, &damage.to_key), (cut as u64, &None));
+    }
 }
