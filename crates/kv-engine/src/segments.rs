@@ -146,9 +146,9 @@ impl Shared {
         }
         self.env.fs.rename(names::NEXT_SEGMENT, names::ACTIVE_SEGMENT)?;
         self.sync_directory()?;
-        if let Some(active) = self.segments.state.lock().names.get_mut(&(retired.id + 1)) {
-            *active = names::ACTIVE_SEGMENT.into();
-        }
+        let next = retired.id + 1;
+        let mut state = self.segments.state.lock();
+        state.names.entry(next).and_modify(|name| *name = names::ACTIVE_SEGMENT.into());
         Ok(())
     }
 
@@ -213,5 +213,46 @@ impl Shared {
             self.env.fs.remove(&name)?;
             self.segments.state.lock().names.pop_first();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::WriteBatch;
+    use kv_env::SimDisk;
+
+    use super::*;
+    use crate::options::{Background, Durability, FlushSize, Options};
+    use crate::recovery::recover;
+
+    fn write(shared: &Shared, count: u8) {
+        for number in 0..count {
+            let mut batch = WriteBatch::new();
+            batch.put(&[number], b"value").unwrap();
+            shared.write(batch, Durability::Sync).unwrap();
+        }
+    }
+
+    /// The background seals before it prepares. Between the two the writer may
+    /// take the prepared segment and ask for another one, which then has to wait:
+    /// the file of that name holds records.
+    #[test]
+    fn the_next_name_is_free_again_only_once_its_segment_is_the_active_one() {
+        let disk = SimDisk::new(1);
+        let options = Options {
+            memtable_flush_size: FlushSize::Entries(8),
+            background: Background::Manual,
+            ..Options::default()
+        };
+        let shared = recover(disk.env(), options).unwrap();
+        write(&shared, 8 + 3);
+        assert!(shared.segments.state.lock().requested);
+        let with_records = disk.read_file(names::NEXT_SEGMENT).unwrap();
+        assert!(!shared.prepare_segment().unwrap());
+        assert_eq!(disk.read_file(names::NEXT_SEGMENT).unwrap(), with_records);
+        assert!(shared.seal_retired_segments().unwrap());
+        assert_eq!(disk.read_file(names::ACTIVE_SEGMENT).unwrap(), with_records);
+        assert!(shared.prepare_segment().unwrap());
+        assert_ne!(disk.read_file(names::NEXT_SEGMENT).unwrap(), with_records);
     }
 }

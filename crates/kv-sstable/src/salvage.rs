@@ -128,10 +128,9 @@ impl TableSalvage {
     pub fn advance(&mut self) -> Result<bool> {
         if self.has_entry {
             self.remember_key();
-            // The whole block was walked once, when it was accepted.
-            let moved =
-                BlockView::decode(&self.block).and_then(|view| self.position.next(view)).is_ok();
-            self.has_entry = moved && self.position.entry().is_some();
+            // The whole block was walked once, when it was accepted: no move fails.
+            let moved = BlockView::decode(&self.block).and_then(|view| self.position.next(view));
+            self.has_entry = moved.is_ok_and(|()| self.position.entry().is_some());
         }
         if !self.has_entry {
             self.has_entry = self.load_next_block()?;
@@ -207,9 +206,7 @@ impl TableSalvage {
             return Ok(Err("the file ends before the end of the block"));
         }
         // Two copies of the checksum: one of them is enough of a proof.
-        let Some((covered, trailer)) = stored.split_last_chunk::<4>() else {
-            return Ok(Err("the block is shorter than its trailer"));
-        };
+        let (covered, trailer) = stored.split_last_chunk::<4>().expect("the trailer is longer");
         let checksum = self.seed.checksum(handle.offset, covered);
         if checksum != handle.checksum && checksum != u32::from_le_bytes(*trailer) {
             return Ok(Err("the block fails its checksum"));
@@ -380,15 +377,12 @@ fn check_entries(
     let mut position = BlockCursor::default();
     let mut previous = last_key.map(<[u8]>::to_vec);
     position.seek_to_first(view)?;
-    for number in 0..view.count() {
-        if position.entry().is_none() {
-            return Err(Defect::Damaged("the block has fewer entries than it says"));
-        }
+    for &tag in view.tags() {
         let key = position.key();
         if previous.as_deref().is_some_and(|previous| key <= previous) {
             return Err(Defect::Damaged("the keys of the block are out of order"));
         }
-        if view.tags()[number] != KeyHash::of(database_id, key).tag() {
+        if tag != KeyHash::of(database_id, key).tag() {
             return Err(Defect::Damaged("the hash index of the block contradicts its keys"));
         }
         let previous = previous.get_or_insert_default();

@@ -59,7 +59,6 @@ pub(super) fn build<const N: usize>(
     let mut command = Command::new(cargo_program());
     if branches {
         flags.push_str(" -Zcoverage-options=branch");
-        command.env("RUSTC_BOOTSTRAP", "1");
     }
     command
         .args(["test", "--no-run", "--locked", "--tests"])
@@ -84,14 +83,17 @@ pub(super) fn build<const N: usize>(
 
 /// Calls the compiler that Cargo names with [`FLAGS_VARIABLE`] on top. It is no
 /// shell script: a shell loses variables with a hyphen in their names, as those
-/// of Cargo that name programs.
+/// of Cargo that name programs. That the compiler takes an unstable option it says
+/// here and not to Cargo: build scripts look at the variable, and all dependencies
+/// would be built again.
 const WRAPPER: &str = r#"
 use std::os::unix::process::CommandExt;
 fn main() {
     let mut words = std::env::args_os().skip(1);
     let compiler = words.next().expect("Cargo names the compiler");
     let flags = env!("KV_COVERAGE_FLAGS").split(' ');
-    let error = std::process::Command::new(compiler).args(words).args(flags).exec();
+    let mut command = std::process::Command::new(compiler);
+    let error = command.args(words).args(flags).env("RUSTC_BOOTSTRAP", "1").exec();
     panic!("cannot start the compiler: {error}");
 }
 "#;

@@ -24,6 +24,13 @@ unsafe impl GlobalAlloc for Noting {
         unsafe { System.alloc(layout) }
     }
 
+    /// Not left to the default, which would touch every byte.
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        LARGEST.with(|largest| largest.set(largest.get().max(layout.size())));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(memory, layout) }

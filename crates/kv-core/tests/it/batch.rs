@@ -1,6 +1,8 @@
 //! Batches: what is encoded is decoded, and nothing else is.
 
-use kv_core::{DecodedBatch, Error, Kind, MAX_KEY_BYTES, SeqNo, WriteBatch, put_varint};
+use kv_core::{
+    DecodedBatch, Error, Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, SeqNo, WriteBatch, put_varint,
+};
 use proptest::prelude::*;
 
 type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
@@ -85,6 +87,29 @@ fn keys_over_the_limit_and_other_keyspaces_are_refused() {
     assert!(matches!(too_long, Err(Error::Corruption { offset: 13, .. })), "{too_long:?}");
     let foreign = decode(&payload(1, 3));
     assert!(matches!(foreign, Err(Error::Unsupported { .. })), "{foreign:?}");
+}
+
+/// The zeros of the value come from the system as they are asked for, and nobody
+/// touches them: they take no memory.
+#[test]
+fn values_over_the_limit_are_refused() {
+    let payload = |value_bytes: usize| {
+        let mut head = encode(&vec![], 1);
+        head[8] = 1;
+        head.push(Kind::Put as u8);
+        [0, 1].into_iter().for_each(|field| put_varint(&mut head, field));
+        head.push(b'k');
+        put_varint(&mut head, value_bytes as u64);
+        let mut payload = vec![0; head.len() + value_bytes];
+        payload[..head.len()].copy_from_slice(&head);
+        payload
+    };
+    let longest = payload(MAX_VALUE_BYTES);
+    let ops = DecodedBatch::decode(&longest, "f", 0).unwrap().ops;
+    assert_eq!(ops.iter().next().unwrap().value.len(), MAX_VALUE_BYTES);
+    let too_long = payload(MAX_VALUE_BYTES + 1);
+    let refused = DecodedBatch::decode(&too_long, "f", 20).map(drop);
+    assert!(matches!(refused, Err(Error::Corruption { offset: 33, .. })), "{refused:?}");
 }
 
 /// The numbers of a batch's writes must exist: an overflow would make the

@@ -151,9 +151,14 @@ fn what_is_no_file_under_a_name_of_ours_is_refused() {
     let precious = outside.path().join("precious");
     fs::write(&precious, "of somebody else").unwrap();
     for kind in KINDS {
-        for name in
-            ["wal.log", "wal_next.log", "wal_000009.log", "MANIFEST_000009", "sst_000009.db"]
-        {
+        for name in [
+            "wal.log",
+            "wal_next.log",
+            "wal_000009.log",
+            "MANIFEST_000009",
+            "sst_000009.db",
+            "RESERVE",
+        ] {
             let (empty, full) = (tempfile::tempdir().unwrap(), database());
             for directory in [empty.path(), full.path()] {
                 let path = directory.join(name);

@@ -391,3 +391,41 @@ fn parse_length(digits: &[u8]) -> Option<i64> {
     let magnitude = digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     Some(if negative { -magnitude } else { magnitude })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: RequestLimits = RequestLimits {
+        arguments: 4,
+        argument_bytes: 100,
+        request_bytes: 200,
+        requests_per_run: 4,
+        unauthenticated: false,
+    };
+
+    /// A decoder behind `bytes` bytes of requests without arguments, and a buffer
+    /// of them and of `next`. Nobody looks at the bytes before, so they take no
+    /// memory.
+    fn behind(bytes: usize, next: &[u8]) -> (RequestDecoder, Vec<u8>) {
+        let mut buffer = vec![0; bytes + next.len()];
+        buffer[bytes..].copy_from_slice(next);
+        let mut decoder = RequestDecoder::new(LIMITS);
+        (decoder.position, decoder.request_start) = (bytes, bytes);
+        (decoder, buffer)
+    }
+
+    /// The places of arguments have 32 bits: whoever never consumes is stopped
+    /// long before they run out.
+    #[test]
+    fn a_buffer_that_is_never_consumed_ends() {
+        let (mut decoder, mut buffer) = behind(MAX_REQUEST_BYTES, b"PING\r\nPING\r\n");
+        assert_eq!(decoder.decode(&mut buffer), Ok(()));
+        assert_eq!(decoder.requests(&buffer).len(), 1, "the run ends behind that place");
+        assert_eq!(decoder.requests(&buffer).get(0).name(), b"PING");
+        let (mut decoder, mut buffer) = behind(MAX_REQUEST_BYTES + 1, b"PING\r\n");
+        let refused = ProtocolError::RequestTooLong { limit: MAX_REQUEST_BYTES };
+        assert_eq!(decoder.decode(&mut buffer), Err(refused));
+        assert!(decoder.requests(&buffer).is_empty());
+    }
+}

@@ -215,6 +215,24 @@ fn before_auth_little_is_taken() {
     expect!["[AUTH] [secret]"].assert_eq(&decode(b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"));
 }
 
+/// Who has authenticated may send more, from the next request on.
+#[test]
+fn limits_change_between_requests() {
+    let long = request([b"ECHO".as_slice(), &[b'x'; 20 << 10]]);
+    let mut decoder = RequestDecoder::new(UNAUTHENTICATED);
+    let mut buffer = long.clone();
+    let refused = decoder.decode(&mut buffer);
+    assert_eq!(refused, Err(ProtocolError::UnauthenticatedArgumentLength));
+    let mut decoder = RequestDecoder::new(UNAUTHENTICATED);
+    let mut buffer = b"AUTH secret\r\n".to_vec();
+    decoder.decode(&mut buffer).expect("it is short");
+    decoder.consume(&mut buffer);
+    decoder.set_limits(LIMITS);
+    buffer.extend_from_slice(&long);
+    decoder.decode(&mut buffer).expect("that long a request may be now");
+    assert_eq!(decoder.requests(&buffer).get(0).get(1).map(<[u8]>::len), Some(20 << 10));
+}
+
 #[test]
 fn no_memory_is_taken_for_announced_lengths() {
     let mut decoder = RequestDecoder::new(LIMITS);

@@ -1,6 +1,7 @@
 //! The real program: what it prints, how it ends, and that acknowledged writes
 //! survive SIGKILL.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -25,11 +26,18 @@ pub(crate) fn command(directory: &Path) -> Command {
     command
         .current_dir(directory)
         .env_clear()
+        .envs(place_of_counters())
         .args(["--listen", "127.0.0.1:0", "--data-dir", "data"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// Where a run that counts what is reached wants the counters of this program.
+fn place_of_counters() -> Option<(&'static str, OsString)> {
+    const VARIABLE: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(VARIABLE).map(|place| (VARIABLE, place))
 }
 
 impl Program {

@@ -76,7 +76,7 @@ impl Entry {
 
 /// Length of a block that holds nothing but the entry that `head` starts with,
 /// by the lengths in it; `None` if no block starts like this. The entry may be
-/// longer than `head`.
+/// longer than `head`, and is as long as a key and a value may be at most.
 pub(crate) fn entry_claim(head: &[u8]) -> Option<usize> {
     let mut at = 0;
     let shared = take_varint(head, &mut at)?;

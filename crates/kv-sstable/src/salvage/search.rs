@@ -10,7 +10,7 @@
 //! byte is a known compression, and starts with an entry that shares nothing.
 //! Those are the places that are tried.
 
-use kv_core::{ChecksumSeed, MAX_KEY_BYTES, MAX_VALUE_BYTES, Result};
+use kv_core::{ChecksumSeed, Result};
 use kv_env::ReadFile;
 
 use crate::block::entry_claim;
@@ -37,11 +37,8 @@ pub(super) fn block_at(
     }
     // One entry that is larger than a block.
     if let Some(claim) = entry_claim(&window) {
-        let len = claim.saturating_add(BLOCK_TRAILER_BYTES);
-        if claim > MAX_BLOCK_BYTES - SINGLE_ENTRY_OVERHEAD_BYTES
-            && claim <= MAX_KEY_BYTES + MAX_VALUE_BYTES + SINGLE_ENTRY_OVERHEAD_BYTES
-            && len as u64 <= end - at
-        {
+        let len = claim + BLOCK_TRAILER_BYTES;
+        if claim > MAX_BLOCK_BYTES - SINGLE_ENTRY_OVERHEAD_BYTES && len as u64 <= end - at {
             let stored = read(file, at, end, len)?;
             if is_intact(seed, at, &stored) {
                 return Ok(Some(stored));

@@ -12,6 +12,7 @@ mod model;
 mod open_files;
 mod reading;
 mod salvage;
+mod salvage_ends;
 mod scrubbing;
 mod support;
 mod verifying;
