@@ -67,9 +67,7 @@ impl LogWriter {
     ) -> Result<LogWriter> {
         let mut file = fs.create(name)?;
         file.append(&LogHeader { file: header, prewritten_bytes }.encode())?;
-        if prewritten_bytes > FRAME_BYTES {
-            file.zero_fill(prewritten_bytes)?;
-        }
+        file.zero_fill(prewritten_bytes)?;
         file.sync()?;
         Ok(LogWriter {
             file,
