@@ -104,9 +104,9 @@ impl Suspect<'_> {
         let frames = (self.bytes.len() as u64).div_ceil(FRAME_BYTES);
         for frame in first_frame..first_frame + frames {
             let frame_start = Lsn(frame * FRAME_DATA_BYTES);
-            if frame_start > self.start
-                && let Some(stamp) = self.stamp(frame)
-            {
+            // That of the first frame is no newer than the bad record: it proves
+            // nothing, and the trail from it ends at the bad record.
+            if let Some(stamp) = self.stamp(frame) {
                 if stamp.synced > self.start {
                     return Some(frame_offset(frame));
                 }
