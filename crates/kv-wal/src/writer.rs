@@ -67,7 +67,9 @@ impl LogWriter {
     ) -> Result<LogWriter> {
         let mut file = fs.create(name)?;
         file.append(&LogHeader { file: header, prewritten_bytes }.encode())?;
-        file.zero_fill(prewritten_bytes)?;
+        if prewritten_bytes > FRAME_BYTES {
+            file.zero_fill(prewritten_bytes)?;
+        }
         file.sync()?;
         Ok(LogWriter {
             file,
