@@ -216,6 +216,8 @@ fn an_open_leaves_the_segments_that_are_needed_and_no_other() {
         };
         assert_eq!(names(&disk), expected);
         assert_eq!(engine.stats().wal_segments, segments);
+        let manifest = disk.read_file("MANIFEST_000002").unwrap();
+        assert_eq!(manifest.len(), 64 << 10, "room for edits, durably zero");
         assert_eq!(engine.recovery_report().removed, Vec::<String>::new());
         engine.flush().unwrap();
         let killed = disk.kill(disk.op_count());
