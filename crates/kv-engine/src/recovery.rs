@@ -123,8 +123,8 @@ fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<Loade
         name: String::new(),
         database_id: DatabaseId(env.entropy.random_id()),
         state: ManifestState {
+            // Behind the newest, for there is none yet.
             oldest_segment: 1,
-            newest_segment: 0,
             next_file_id: 1,
             ..ManifestState::default()
         },
@@ -189,6 +189,9 @@ fn start_segment(
     found: &FoundSegments,
     replayed: &Replayed,
 ) -> Result<Started> {
+    // First: one of them may have the name that a segment is about to be given,
+    // or that of the new one.
+    remove_all(env, &found.leftover)?;
     let mut names = BTreeMap::new();
     for (&id, name) in &found.live {
         if let Some(&end) = replayed.ends.get(&id) {
@@ -200,8 +203,6 @@ fn start_segment(
         }
         names.insert(id, sealed);
     }
-    // Unfinished segments would stand in the way of the new one's name.
-    remove_all(env, &found.leftover)?;
     let id = manifest.state().newest_segment + 1;
     let header = FileHeader {
         kind: FileKind::Wal,

@@ -118,9 +118,30 @@ pub(crate) fn survey_segments(
             survey.found.live.insert(id, name.clone());
         }
     }
+    survey.defects.extend(exchanged_names(&survey.found.live));
     let is_there = |id: &u64| survey.found.live.contains_key(id) || refused.contains(id);
     survey.missing = wanted.filter(|id| !is_there(id)).take(MAX_MISSING).collect();
     survey
+}
+
+/// Segments that have the name of another one. Each will be given that of its own
+/// id, and a rename replaces what has the name.
+fn exchanged_names(live: &BTreeMap<u64, String>) -> Vec<(String, Error)> {
+    let mut exchanged = Vec::new();
+    for (id, name) in live {
+        let taken = live
+            .iter()
+            .find(|(other, taken)| *other != id && **taken == names::sealed_segment(*id));
+        if let Some((other, taken)) = taken {
+            let what = format!(
+                "this is log segment {other} under the name of log segment {id}, which is called \
+                 {name}: give each file the name of its own number"
+            );
+            let error = Error::corruption(taken.clone(), FILE_ID_OFFSET, what);
+            exchanged.push((taken.clone(), error));
+        }
+    }
+    exchanged
 }
 
 /// Why a segment of the right id and another identity is refused.

@@ -186,3 +186,16 @@ fn read_exactly(file: &dyn ReadFile, name: &str, offset: u64, buffer: &mut [u8])
     }
     Err(Error::corruption(name, offset, "the file became shorter while it was read"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_told_from_bytes_that_cancel_out() {
+        assert!(is_zero(&[]) && is_zero(&[0; 100]));
+        for bytes in [&[1][..], &[0, 0, 0x80], &[5, 0, 5], &[1, 2, 4], &[0xff; 64]] {
+            assert!(!is_zero(bytes), "{bytes:?}");
+        }
+    }
+}

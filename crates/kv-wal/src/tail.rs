@@ -104,9 +104,9 @@ impl Suspect<'_> {
         let frames = (self.bytes.len() as u64).div_ceil(FRAME_BYTES);
         for frame in first_frame..first_frame + frames {
             let frame_start = Lsn(frame * FRAME_DATA_BYTES);
-            if frame_start > self.start
-                && let Some(stamp) = self.stamp(frame)
-            {
+            // That of the first frame is no newer than the bad record: it proves
+            // nothing, and the trail from it ends at the bad record.
+            if let Some(stamp) = self.stamp(frame) {
                 if stamp.synced > self.start {
                     return Some(frame_offset(frame));
                 }
@@ -219,7 +219,8 @@ mod tests {
     use crate::record::RecordType;
 
     const PREWRITTEN_BYTES: u64 = 1 << 20;
-    const PAYLOAD_BYTES: usize = 110;
+    /// Chosen so that the header of a record crosses the end of the first frame.
+    const PAYLOAD_BYTES: usize = 107;
     const RECORD_BYTES: u64 = (RECORD_HEADER_BYTES + PAYLOAD_BYTES) as u64;
 
     fn seed() -> ChecksumSeed {
@@ -276,6 +277,29 @@ mod tests {
         assert_eq!(judge(&bytes, RECORD_BYTES), Verdict::WasDurable { proof_offset });
         // A proof counts for what is before its position, not for the record at it.
         assert_eq!(judge(&log(4, 1), RECORD_BYTES), Verdict::WasWhole);
+    }
+
+    #[test]
+    fn the_length_in_a_bad_header_leads_to_the_next_record() {
+        let proof_offset = Lsn(2 * RECORD_BYTES).file_offset();
+        for (byte, verdict) in [(12, Verdict::WasDurable { proof_offset }), (4, Verdict::WasWhole)]
+        {
+            let mut bytes = log(4, 2);
+            bytes[index(RECORD_BYTES) + byte] ^= 1;
+            assert_eq!(judge(&bytes, RECORD_BYTES), verdict, "byte {byte} of the header");
+        }
+    }
+
+    #[test]
+    fn a_header_over_the_end_of_a_frame_proves_durability() {
+        let crossing = FRAME_DATA_BYTES / RECORD_BYTES;
+        let (start, proof) = ((crossing - 1) * RECORD_BYTES, Lsn(crossing * RECORD_BYTES));
+        let room = FRAME_DATA_BYTES - proof.offset_in_frame();
+        assert!(room < RECORD_HEADER_BYTES as u64, "the header does not cross");
+        let mut bytes = log(crossing + 2, crossing);
+        bytes[index(start + 50)] ^= 1;
+        let proof_offset = proof.file_offset();
+        assert_eq!(judge(&bytes, start), Verdict::WasDurable { proof_offset });
     }
 
     #[test]

@@ -158,3 +158,24 @@ fn a_rotation_that_fails_ends_the_writing() {
         assert!(contents(&open(&disk, options())) == expected, "{operation:?}");
     }
 }
+
+/// An edit that does not fit behind the zeros of a manifest finds that out
+/// before it is written.
+#[test]
+fn an_edit_without_room_has_to_wait_and_leaves_the_manifest_as_it_is() {
+    let disk = SimDisk::new(31);
+    let engine = open(&disk, options());
+    let name = manifest(&disk);
+    let used = || disk.read_file(&name).unwrap().iter().rposition(|&byte| byte != 0).unwrap();
+    disk.inject(Fault::new(Failure::NoSpace).of(Operation::ZeroFill).on(name.clone()));
+    write(&engine, 0);
+    let refused = engine.flush().unwrap_err();
+    assert!(matches!(refused, Error::NoSpace { .. }), "{refused}");
+    let stats = engine.stats();
+    assert_eq!((stats.tables, stats.poisoned), (0, false), "{stats:?}");
+    assert!(used() < 64 << 10, "what was prewritten is all there is: {}", used());
+    disk.clear_faults();
+    engine.flush().unwrap();
+    assert_eq!((engine.stats().tables, contents(&engine).len()), (1, 1));
+    assert!(used() > 64 << 10);
+}

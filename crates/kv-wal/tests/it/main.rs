@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 mod crashes;
+mod cut_short;
 mod cuts;
 mod flips;
 mod forgery;

@@ -1,7 +1,7 @@
 //! What was appended comes back, whatever its size and however it was flushed.
 
 use kv_core::FileKind;
-use kv_env::SimDisk;
+use kv_env::{FaultFs, Operation, SimDisk};
 use kv_wal::{LogReader, Lsn, SegmentPosition, Tail};
 use proptest::prelude::*;
 
@@ -141,4 +141,22 @@ fn reader_and_writer_say_where_they_are() {
     while reader.next_record().unwrap().is_some() {}
     let shown = format!("{reader:?}");
     assert!(shown.contains("file: \"wal.log\", end: Lsn(28), tail: Some(Clean)"), "{shown}");
+}
+
+/// Records come out of a chunk that is in memory already.
+#[test]
+fn no_part_of_a_file_is_read_twice() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, 0);
+    for record in 0..6000 {
+        log.append(&text(record, 80)).unwrap();
+    }
+    log.finish().unwrap();
+    let chunks = (disk.read_file(NAME).unwrap().len() - 4096).div_ceil(256 << 10) as u64;
+    assert!(chunks > 1, "{chunks}");
+    let fs = FaultFs::new(disk.fs());
+    let position = SegmentPosition::Last;
+    let mut reader = LogReader::open(&fs, NAME, FileKind::Wal, position).unwrap();
+    while reader.next_record().unwrap().is_some() {}
+    assert_eq!(fs.count(Operation::Read), 1 + chunks, "the header and each chunk");
 }

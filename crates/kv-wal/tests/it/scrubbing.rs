@@ -26,13 +26,17 @@ fn scrub(bytes: &[u8], durable_bytes: Option<u64>, budget: u64) -> (Vec<LogGap>,
     disk.write_file(NAME, bytes);
     let file = disk.fs().open(NAME).unwrap();
     let mut scrub = LogScrub::new(file, NAME, header(), durable_bytes);
+    assert!(format!("{scrub:?}").contains(NAME));
     let (mut damage, mut read) = (Vec::new(), 0);
     loop {
         let progress = scrub.step(budget, &mut damage).unwrap();
         read += progress.bytes;
+        assert_eq!(scrub.file_offset(), read);
         if progress.is_at_end {
             return (damage, read);
         }
+        let most = budget.saturating_add(2 * FIRST_FRAME as u64);
+        assert!((budget..most).contains(&progress.bytes), "{} of {budget}", progress.bytes);
     }
 }
 

@@ -230,3 +230,48 @@ fn a_reservation_that_fails_for_another_cause_than_space_poisons() {
     assert!(matches!(log.reserve(1, 100_000), Err(Error::Io { .. })));
     assert!(matches!(log.append(b"a record"), Err(Error::Poisoned { .. })));
 }
+
+/// A record is as long as its payload and a header, and a reservation asks for
+/// no byte more.
+#[test]
+fn room_for_several_records_is_counted_to_the_byte() {
+    let disk = SimDisk::new(0);
+    let frame_data = 4096 - 16;
+    let mut log = create(&disk, 8192);
+    log.reserve(3, frame_data - 3 * 20).unwrap();
+    assert_eq!(disk.read_file(NAME).unwrap().len(), 8192, "it fits into the frame");
+    log.reserve(3, frame_data - 3 * 20 + 1).unwrap();
+    assert_eq!(disk.read_file(NAME).unwrap().len(), 3 * 4096, "a byte more does not");
+}
+
+#[test]
+fn a_log_grows_by_a_share_of_what_was_prewritten() {
+    for (prewritten_bytes, grown) in [
+        (0, 2 * 4096),
+        (64 << 10, (64 << 10) + 4096),
+        (1 << 20, (1 << 20) + (64 << 10)),
+        // To a multiple of the share, wherever it began.
+        ((1 << 20) + 8192, 17 * ((64 << 10) + 512)),
+    ] {
+        let disk = SimDisk::new(0);
+        let mut log = create(&disk, prewritten_bytes);
+        let payload_bytes = (prewritten_bytes / 4096).saturating_sub(1) * 4080;
+        log.reserve(1, payload_bytes as usize).unwrap();
+        let len = disk.read_file(NAME).unwrap().len();
+        assert_eq!(len, grown, "{prewritten_bytes} bytes were prewritten");
+    }
+}
+
+/// Nothing is said of the writer where the payload alone is reason to refuse.
+#[test]
+fn the_largest_payload_is_not_too_large() {
+    let (fs, mut log) = counting();
+    fs.inject(Fault::new(Failure::Device).of(Operation::Append).times(1));
+    log.append(b"lost").unwrap();
+    log.flush().unwrap_err();
+    // Pages of a zeroed allocation that nobody reads cost nothing.
+    let zeros = vec![0; MAX_PAYLOAD_BYTES + 1];
+    let largest = log.append(&zeros[..MAX_PAYLOAD_BYTES]);
+    assert!(matches!(largest, Err(Error::Poisoned { .. })), "{largest:?}");
+    assert!(matches!(log.append(&zeros), Err(Error::TooLarge { .. })));
+}

@@ -1,0 +1,280 @@
+//! The rules of an open, one by one: when it creates, what it refuses and by
+//! which name, which files are ours to remove, and which numbers come next.
+
+use std::sync::Arc;
+
+use kv_engine::{Engine, Env, Error, Options, current_manifest, read_manifest_edits};
+use kv_env::{CrashChoice, DirEntry, DirLock, Fs, ReadFile, SimDisk, WriteFile};
+
+use crate::support::{contents, open, tiny};
+
+fn options() -> Options {
+    // What is flushed stays where it is.
+    Options { compaction_sstable_threshold: 50, ..tiny() }
+}
+
+fn existing_only() -> Options {
+    Options { create_if_missing: false, ..options() }
+}
+
+/// A database of one write, in a table or just in the log, closed properly.
+fn closed(is_flushed: bool) -> SimDisk {
+    let disk = SimDisk::new(21);
+    let engine = open(&disk, options());
+    engine.put(b"key", b"value").unwrap();
+    if is_flushed {
+        engine.flush().unwrap();
+    }
+    engine.close().unwrap();
+    disk.crash(CrashChoice::All)
+}
+
+fn names(disk: &SimDisk) -> Vec<String> {
+    disk.fs().list().unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+fn remove(disk: &SimDisk, start: &str) {
+    for name in names(disk).into_iter().filter(|name| name.starts_with(start)) {
+        disk.fs().remove(&name).unwrap();
+    }
+}
+
+/// Databases of segments alone, of tables alone and of both.
+fn remains() -> [(SimDisk, &'static str); 3] {
+    let tables_only = closed(true);
+    remove(&tables_only, "wal");
+    [(closed(false), "segments"), (tables_only, "tables"), (closed(true), "both")]
+}
+
+#[track_caller]
+fn refusal(disk: &SimDisk, options: Options) -> Error {
+    let before = disk.fingerprint();
+    let error = Engine::open_in(disk.env(), options).map(|_| ()).expect_err("it opens");
+    assert_eq!(disk.fingerprint(), before, "refused, yet changed: {error}");
+    error
+}
+
+#[test]
+fn a_database_without_tables_is_one_that_exists() {
+    let engine = open(&closed(false), existing_only());
+    assert_eq!(contents(&engine).len(), 1);
+}
+
+/// With or without leave to create: nothing is created beside what is left of
+/// another database, and what is there is no missing database.
+#[test]
+fn segments_or_tables_without_a_manifest_are_refused() {
+    for (disk, what) in remains() {
+        remove(&disk, "MANIFEST");
+        for options in [options(), existing_only()] {
+            let error = refusal(&disk, options);
+            let is_damage = matches!(error, Error::Corruption { offset: 0, .. });
+            assert!(
+                is_damage && error.to_string().contains("no valid manifest"),
+                "{what}: {error}"
+            );
+        }
+    }
+}
+
+/// The only manifest has a damaged header: a creation that was cut short, unless
+/// anything shows that there was a database.
+#[test]
+fn a_manifest_with_a_damaged_header_is_named_where_there_is_data() {
+    let damage = |disk: &SimDisk| disk.corrupt("MANIFEST_000001", 30, 1);
+    for (disk, what) in remains() {
+        damage(&disk);
+        let error = refusal(&disk, options());
+        let is_named = matches!(&error, Error::Corruption { file, offset: 0, .. } if file == "MANIFEST_000001");
+        assert!(is_named, "{what}: {error}");
+    }
+    let disk = closed(false);
+    remove(&disk, "wal");
+    damage(&disk);
+    let engine = open(&disk, options());
+    assert!(engine.recovery_report().created);
+    assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000002");
+}
+
+/// A database whose manifest is number 2, and the bytes of number 1 and 3.
+fn with_manifests_of_other_times() -> (SimDisk, Vec<u8>, Vec<u8>) {
+    let disk = closed(false);
+    let first = disk.read_file("MANIFEST_000001").unwrap();
+    open(&disk, options()).close().unwrap();
+    let later = disk.crash(CrashChoice::All);
+    open(&later, options()).close().unwrap();
+    let third = later.read_file("MANIFEST_000003").unwrap();
+    assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000002");
+    (disk, first, third)
+}
+
+fn assert_refused_for_its_number(disk: &SimDisk, name: &str) {
+    let error = refusal(disk, options());
+    let is_named = matches!(&error, Error::Corruption { file, offset: 40, .. } if file == name);
+    assert!(is_named && error.to_string().contains("the header says manifest"), "{error}");
+}
+
+#[test]
+fn a_manifest_under_the_name_of_another_one() {
+    let (disk, first, third) = with_manifests_of_other_times();
+    // Alone: nothing else says what the database is.
+    let alone = disk.crash(CrashChoice::All);
+    alone.fs().rename("MANIFEST_000002", "MANIFEST_000007").unwrap();
+    assert_refused_for_its_number(&alone, "MANIFEST_000007");
+    // A later one, whose predecessor is no manifest to go back to.
+    let later = disk.crash(CrashChoice::All);
+    later.write_file("MANIFEST_000001", &first);
+    later.write_file("MANIFEST_000002", &third);
+    assert_refused_for_its_number(&later, "MANIFEST_000002");
+    // An older one shows in sectors that were not written again: it gives way.
+    disk.write_file("MANIFEST_000007", &first);
+    let engine = open(&disk, options());
+    assert_eq!(engine.recovery_report().manifest, "MANIFEST_000002");
+    assert_eq!(contents(&engine).len(), 1);
+}
+
+#[test]
+fn an_older_manifest_of_another_database_does_not_give_way() {
+    let (disk, ..) = with_manifests_of_other_times();
+    let stranger = SimDisk::new(22);
+    open(&stranger, options()).close().unwrap();
+    let foreign = stranger.read_file("MANIFEST_000001").unwrap();
+    disk.write_file("MANIFEST_000007", &foreign);
+    assert_refused_for_its_number(&disk, "MANIFEST_000007");
+}
+
+/// Nobody has finished it, whatever its sectors held before.
+#[test]
+fn a_manifest_without_a_record_gives_way_whoever_it_is_of() {
+    let (disk, first, third) = with_manifests_of_other_times();
+    let stranger = SimDisk::new(22);
+    open(&stranger, options()).close().unwrap();
+    let foreign = stranger.read_file("MANIFEST_000001").unwrap();
+    // As the last case the first record is there and damaged.
+    let mut damaged = foreign.clone();
+    damaged[4096 + 40] ^= 1;
+    let headless = [&first, &third, &foreign].map(|bytes| {
+        let mut bytes = bytes.clone();
+        bytes[4096..].fill(0);
+        bytes
+    });
+    for bytes in headless.into_iter().chain([damaged]) {
+        let disk = disk.crash(CrashChoice::All);
+        disk.write_file("MANIFEST_000007", &bytes);
+        let engine = open(&disk, options());
+        assert_eq!(engine.recovery_report().manifest, "MANIFEST_000002");
+        assert_eq!(contents(&engine).len(), 1);
+        assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000008");
+    }
+}
+
+#[test]
+fn numbers_of_files_go_on_after_a_close_without_a_gap() {
+    let disk = SimDisk::new(23);
+    let mut expected = Vec::new();
+    for round in 1..=3u64 {
+        let engine = open(&disk, options());
+        engine.put(&round.to_be_bytes(), b"value").unwrap();
+        engine.flush().unwrap();
+        engine.close().unwrap();
+        expected.push(format!("sst_{round:06}.db"));
+        let tables: Vec<String> =
+            names(&disk).into_iter().filter(|name| name.ends_with(".db")).collect();
+        assert_eq!(tables, expected);
+        let manifest = current_manifest(&disk.env()).unwrap().unwrap();
+        assert_eq!(manifest, format!("MANIFEST_{round:06}"));
+        let edits = read_manifest_edits(&*disk.fs(), &manifest).unwrap();
+        assert_eq!(edits.last().unwrap().next_file_id, Some(round + 1), "exact from a close on");
+        let header = kv_wal::read_header(&*disk.fs(), &manifest, kv_core::FileKind::Manifest);
+        assert_eq!(edits[0].database, Some(header.unwrap().database_id), "a snapshot says whose");
+    }
+}
+
+/// Below the next number a table that nobody names is a leftover of ours, from
+/// there on it is none.
+#[test]
+fn the_next_number_tells_leftovers_from_strangers() {
+    let disk = closed(true);
+    disk.write_file("compacted_000001.db", b"the beginning of a table");
+    disk.write_file("compacted_000002.db", b"what somebody has put there");
+    let engine = open(&disk, options());
+    let report = engine.recovery_report();
+    assert_eq!(report.removed, ["compacted_000001.db"]);
+    assert_eq!(report.foreign, ["compacted_000002.db"]);
+    assert!(names(&disk).contains(&"compacted_000002.db".into()));
+}
+
+/// What is in tables is not kept in the log, and what is not is.
+#[test]
+fn an_open_leaves_the_segments_that_are_needed_and_no_other() {
+    for (is_flushed, segments) in [(true, 1), (false, 2)] {
+        let disk = closed(is_flushed);
+        let engine = open(&disk, options());
+        let expected: &[&str] = match is_flushed {
+            true => &["LOCK", "MANIFEST_000002", "RESERVE", "sst_000001.db", "wal.log"],
+            false => &["LOCK", "MANIFEST_000002", "RESERVE", "wal.log", "wal_000001.log"],
+        };
+        assert_eq!(names(&disk), expected);
+        assert_eq!(engine.stats().wal_segments, segments);
+        let manifest = disk.read_file("MANIFEST_000002").unwrap();
+        assert_eq!(manifest.len(), 64 << 10, "room for edits, durably zero");
+        assert_eq!(engine.recovery_report().removed, Vec::<String>::new());
+        engine.flush().unwrap();
+        let killed = disk.kill(disk.op_count());
+        assert_eq!(contents(&open(&killed, options())).len(), 1);
+    }
+}
+
+/// A file system on a server that answers a repeated removal: the file is gone,
+/// and the answer is that there is none.
+#[derive(Debug)]
+struct RepeatsRemovals(Arc<dyn Fs>);
+
+impl Fs for RepeatsRemovals {
+    fn remove(&self, name: &str) -> kv_engine::Result<()> {
+        self.0.remove(name)?;
+        self.0.remove(name)
+    }
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn create(&self, name: &str) -> kv_engine::Result<Box<dyn WriteFile>> {
+        self.0.create(name)
+    }
+    fn open(&self, name: &str) -> kv_engine::Result<Arc<dyn ReadFile>> {
+        self.0.open(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> kv_engine::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn truncate(&self, name: &str, len: u64) -> kv_engine::Result<()> {
+        self.0.truncate(name, len)
+    }
+    fn create_dir(&self, name: &str) -> kv_engine::Result<()> {
+        self.0.create_dir(name)
+    }
+    fn list(&self) -> kv_engine::Result<Vec<DirEntry>> {
+        self.0.list()
+    }
+    fn sync_dir(&self) -> kv_engine::Result<()> {
+        self.0.sync_dir()
+    }
+    fn lock(&self, name: &str) -> kv_engine::Result<Box<dyn DirLock>> {
+        self.0.lock(name)
+    }
+    fn free_space(&self) -> kv_engine::Result<u64> {
+        self.0.free_space()
+    }
+    fn reserve(&self, name: &str, bytes: u64) -> kv_engine::Result<()> {
+        self.0.reserve(name, bytes)
+    }
+}
+
+#[test]
+fn a_leftover_that_is_gone_is_no_error() {
+    let disk = closed(true);
+    let env = Env { fs: Arc::new(RepeatsRemovals(disk.fs())), ..disk.env() };
+    let engine = Engine::open_in(env, options()).unwrap();
+    assert_eq!(contents(&engine).len(), 1);
+    assert!(!names(&disk).contains(&"MANIFEST_000001".into()));
+}
