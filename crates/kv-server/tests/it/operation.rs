@@ -69,6 +69,34 @@ fn a_password_set_while_running_holds_for_new_connections() {
     assert_eq!(second.say("GET a"), Wire::Nil);
 }
 
+/// Else it would be another password, which nobody has chosen.
+#[test]
+fn a_password_that_is_no_text_is_refused() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let refused = client.call([&b"CONFIG"[..], b"SET", b"requirepass", b"secret\xff"]);
+    assert!(refused.error_text().ends_with("the value is not UTF-8 text"), "{refused:?}");
+    assert_eq!(server.connect().say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+/// Two administrators at once: neither takes back what the other one has set.
+#[test]
+fn settings_that_change_at_once_are_all_kept() {
+    let server = TestServer::start();
+    let set_and_look = |key: &str| {
+        let mut client = server.connect();
+        for value in 1_000..3_000 {
+            let value = value.to_string();
+            assert_eq!(client.call(["CONFIG", "SET", key, &value]), Wire::ok());
+            assert_eq!(client.call(["CONFIG", "GET", key]).items()[1], Wire::bulk(value));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| set_and_look("idle_timeout_s"));
+        set_and_look("request_timeout_s");
+    });
+}
+
 #[test]
 fn clients_are_listed_and_closed() {
     let server = TestServer::start();
