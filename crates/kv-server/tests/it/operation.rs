@@ -1,7 +1,7 @@
 //! What an operator sees and sets: INFO, CONFIG, CLIENT, HELLO.
 
 use crate::client::{TestServer, info};
-use crate::wire::Wire;
+use crate::wire::{Wire, request};
 
 #[test]
 fn info_has_what_clients_and_monitoring_look_for() {
@@ -85,10 +85,17 @@ fn settings_that_change_at_once_are_all_kept() {
     let server = TestServer::start();
     let set_and_look = |key: &str| {
         let mut client = server.connect();
-        for value in 1_000..3_000 {
-            let value = value.to_string();
-            assert_eq!(client.call(["CONFIG", "SET", key, &value]), Wire::ok());
-            assert_eq!(client.call(["CONFIG", "GET", key]).items()[1], Wire::bulk(value));
+        for _ in 0..20 {
+            let values = (1_000..1_500).map(|value: u32| value.to_string());
+            let set_and_get = |value: String| {
+                let set = request(["CONFIG", "SET", key, &value]);
+                [set, request(["CONFIG", "GET", key])].concat()
+            };
+            client.send(&values.clone().flat_map(set_and_get).collect::<Vec<u8>>());
+            for value in values {
+                assert_eq!(client.reply(), Wire::ok());
+                assert_eq!(client.reply().items()[1], Wire::bulk(value));
+            }
         }
     };
     std::thread::scope(|scope| {
