@@ -55,4 +55,4 @@ pub use hardening::harden_process;
 pub use resp::{
     Args, OwnedArgs, Protocol, ProtocolError, Reply, RequestDecoder, RequestLimits, Requests,
 };
-pub use runtime::{RunningServer, StartError};
+pub use runtime::{RunningServer, StartError, raise_descriptor_limit};

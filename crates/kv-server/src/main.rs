@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kv_server::{
-    Overrides, Password, RunningServer, StartError, harden_process, load_config, show_config,
+    Overrides, Password, RunningServer, StartError, harden_process, load_config,
+    raise_descriptor_limit, show_config,
 };
 
 /// A Redis-protocol server in front of the kv engine.
@@ -15,7 +16,8 @@ use kv_server::{
 /// so on for every key), the configuration file, and built-in defaults, in this
 /// order. Passwords belong into a file (KV_PASSWORD_FILE), not into an argument.
 /// Exit codes: 0 stopped as asked, 1 stopped by a second signal, 2 wrong usage
-/// or configuration, 3 the operating system refused (port, permission, disk), 4 the database is damaged or of a newer version, 5 it is open in
+/// or configuration, 3 the operating system refused (port, permission, disk,
+/// sandbox), 4 the database is damaged or of a newer version, 5 it is open in
 /// another process.
 #[derive(Parser)]
 #[command(version)]
@@ -60,6 +62,9 @@ impl Arguments {
 /// Exit code for wrong usage, as clap has it.
 const EXIT_USAGE: u8 = 2;
 
+/// Exit code where the operating system refuses.
+const EXIT_SYSTEM: u8 = 3;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.hash_password {
@@ -76,24 +81,19 @@ fn main() -> ExitCode {
 }
 
 fn run(overrides: Overrides, is_check: bool) -> Result<(), StartError> {
-    // Our variables are text; one that is not belongs to somebody else.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let loaded = load_config(&overrides, variables)?;
+    let mut loaded = load_config(&overrides, std::env::vars_os())?;
     if is_check {
         println!("configuration is fine: {}", loaded.source);
         for (key, value) in show_config(&loaded.config) {
             println!("  {key} = {value}");
         }
+        loaded.notices.iter().for_each(|notice| eprintln!("kv-server: {notice}"));
         return Ok(());
     }
-    let notices = harden_process(&loaded.config)?;
+    raise_descriptor_limit();
+    loaded.notices.extend(harden_process(&loaded.config)?);
     let server = RunningServer::start(loaded)?;
     say(&server.start_line());
-    for notice in notices {
-        // As with the output: nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "kv-server: {notice}");
-    }
     server.run()?;
     say("kv-server stopped; the database is closed");
     Ok(())
@@ -108,10 +108,13 @@ fn hash_password() -> ExitCode {
     let mut text = String::new();
     let is_read = std::io::stdin().read_to_string(&mut text).is_ok();
     match is_read.then(|| Password::from_plain_line(&text)).flatten() {
-        Some(password) => {
-            say(&password.to_digest_text());
-            ExitCode::SUCCESS
-        }
+        Some(password) => match writeln!(std::io::stdout(), "{}", password.to_digest_text()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("kv-server: the digest cannot be written: {error}");
+                ExitCode::from(EXIT_SYSTEM)
+            }
+        },
         None => {
             eprintln!(
                 "kv-server: the standard input must hold one line, the password, of at most 1024 \

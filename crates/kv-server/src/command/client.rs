@@ -1,8 +1,9 @@
 //! `CLIENT`: this connection and the others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::arguments::{integer, is_word};
+use super::arguments::{integer, is_word, quote_for_error};
 use super::call::Call;
 use super::connection::{client_name, printable};
 use super::error::{CommandError, CommandResult};
@@ -31,14 +32,10 @@ pub(crate) fn setinfo(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     } else if is_word(option, "LIB-VER") {
         (&mut call.session.library_version, "lib-ver")
     } else {
-        let option = super::arguments::quote_for_error(option, 128);
+        let option = quote_for_error(option, 128);
         return Err(CommandError::general(format_args!("Unrecognized option '{option}'")));
     };
-    *field = printable(text).ok_or_else(|| {
-        CommandError::general(format_args!(
-            "{name} cannot contain spaces, newlines or special characters."
-        ))
-    })?;
+    *field = printable(name, text)?;
     Ok(Reply::OK.into())
 }
 
@@ -50,12 +47,12 @@ pub(crate) fn info(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
 }
 
 pub(crate) fn list(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
-    let mut ids = None;
+    let mut ids: Option<BTreeSet<u64>> = None;
     match call.args.get(2) {
         None => {}
         Some(word) if is_word(word, "TYPE") && call.args.len() == 4 => {
             let is_ours = is_known_type(&call.args[3])?;
-            ids = (!is_ours).then(Vec::new);
+            ids = (!is_ours).then(BTreeSet::new);
         }
         Some(word) if is_word(word, "ID") && call.args.len() >= 4 => {
             let parsed = call.args.iter_from(3).map(client_id).collect::<CommandResult<_>>();
@@ -65,7 +62,7 @@ pub(crate) fn list(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     }
     let mut text = String::new();
     for client in call.server.clients() {
-        if ids.as_ref().is_none_or(|ids: &Vec<u64>| ids.contains(&client.id)) {
+        if ids.as_ref().is_none_or(|ids| ids.contains(&client.id)) {
             text.push_str(&describe(&current(client, call)));
             text.push('\n');
         }
@@ -86,7 +83,7 @@ fn is_known_type(argument: &[u8]) -> CommandResult<bool> {
     if ["master", "replica", "slave", "pubsub"].iter().any(|name| is_word(argument, name)) {
         return Ok(false);
     }
-    let name = super::arguments::quote_for_error(argument, 128);
+    let name = quote_for_error(argument, 128);
     Err(CommandError::general(format_args!("Unknown client type '{name}'")))
 }
 
@@ -177,7 +174,8 @@ fn parse_kill_filter(call: &Call<'_, '_>) -> CommandResult<KillFilter> {
             filter.local_address = Some(text());
         } else if is_word(word, "USER") {
             if !is_word(argument, "default") {
-                return Err(CommandError::general(format_args!("No such user '{}'", text())));
+                let user = quote_for_error(argument, 128);
+                return Err(CommandError::general(format_args!("No such user '{user}'")));
             }
         } else if is_word(word, "SKIPME") {
             filter.spares_self = match argument {

@@ -134,15 +134,26 @@ fn describe_server(call: &Call<'_, '_>) -> Reply {
     ])
 }
 
+/// The longest name of a connection or of its library, in bytes. It is in each
+/// `CLIENT LIST`, and does not count as memory of its client.
+const MAX_NAME_BYTES: usize = 512;
+
 /// A name of a connection, fit to stand in a line of `CLIENT LIST`.
 pub(crate) fn client_name(name: &[u8]) -> CommandResult<Arc<str>> {
-    printable(name).ok_or(CommandError::fixed(
-        "ERR Client names cannot contain spaces, newlines or special characters.",
-    ))
+    printable("Client names", name)
 }
 
-/// Text without spaces and control characters.
-pub(crate) fn printable(text: &[u8]) -> Option<Arc<str>> {
+/// Text without spaces and control characters; errors call it `what`.
+pub(crate) fn printable(what: &str, text: &[u8]) -> CommandResult<Arc<str>> {
+    if text.len() > MAX_NAME_BYTES {
+        let limit = format_args!("{what} cannot be longer than {MAX_NAME_BYTES} bytes.");
+        return Err(CommandError::general(limit));
+    }
     let is_printable = text.iter().all(u8::is_ascii_graphic);
-    std::str::from_utf8(text).ok().filter(|_| is_printable).map(Arc::from)
+    let text = std::str::from_utf8(text).ok().filter(|_| is_printable);
+    text.map(Arc::from).ok_or_else(|| {
+        CommandError::general(format_args!(
+            "{what} cannot contain spaces, newlines or special characters."
+        ))
+    })
 }

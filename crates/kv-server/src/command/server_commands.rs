@@ -1,5 +1,7 @@
 //! Commands on the server as a whole.
 
+use std::collections::BTreeSet;
+
 use super::arguments::{is_word, quote_for_error};
 use super::call::Call;
 use super::error::{CommandError, CommandResult};
@@ -115,14 +117,18 @@ pub(crate) fn config_set(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     if !call.args.len().is_multiple_of(2) {
         return Err(CommandError::wrong_arity(call.spec.name));
     }
-    let text = |argument: &[u8]| String::from_utf8_lossy(argument).into_owned();
-    let names = call.args.iter_from(2).step_by(2).map(|name| text(name).to_ascii_lowercase());
-    let values = call.args.iter_from(3).step_by(2).map(text);
-    let parameters: Vec<(String, String)> = names.zip(values).collect();
-    for (index, (name, _)) in parameters.iter().enumerate() {
-        if parameters[..index].iter().any(|(earlier, _)| earlier == name) {
-            return Err(refused(&call.args[2 + 2 * index], "duplicate parameter"));
+    let mut names = BTreeSet::new();
+    let mut parameters = Vec::new();
+    for (spelled, value) in call.args.iter_from(2).step_by(2).zip(call.args.iter_from(3).step_by(2))
+    {
+        let name = String::from_utf8_lossy(spelled).to_ascii_lowercase();
+        if !names.insert(name.clone()) {
+            return Err(refused(spelled, "duplicate parameter"));
         }
+        // Replacing what is no text would set a password that nobody has chosen.
+        let value = std::str::from_utf8(value)
+            .map_err(|_| refused(spelled, "the value is not UTF-8 text"))?;
+        parameters.push((name, value.to_owned()));
     }
     let Err(error) = call.server.configure(&parameters) else { return Ok(Reply::OK.into()) };
     // The client gets its own spelling back.

@@ -65,6 +65,11 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: String,
     },
+    /// A variable of the environment is no text.
+    NotText {
+        /// Its name.
+        name: String,
+    },
     /// A key that can only be changed by a restart.
     NotLive {
         /// The key.
@@ -112,6 +117,10 @@ impl fmt::Display for ConfigError {
             ConfigError::BadValue { origin, key, value, allowed } => {
                 write!(formatter, "{origin}: {key} is {value}; allowed: {allowed}")
             }
+            ConfigError::NotText { name } => write!(
+                formatter,
+                "environment variable {name}: the value is not UTF-8 text; set it to one that is"
+            ),
             ConfigError::NotLive { key } => {
                 write!(formatter, "{key} can only be changed by a restart")
             }

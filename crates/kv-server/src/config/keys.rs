@@ -36,6 +36,8 @@ pub(crate) enum Field {
     ReadMode { at: fn(&mut Config) -> &mut ReadMode },
     /// A number of bytes, a text with a unit, or `auto` for what fits the rest.
     AutoSize { max: u64, at: fn(&mut Config) -> &mut Option<u64> },
+    /// A whole number, or `auto` for what fits the rest.
+    AutoCount { min: u64, max: u64, at: fn(&mut Config) -> &mut Option<u64> },
     /// `ADDRESS:PORT`.
     Address { at: fn(&mut Config) -> &mut SocketAddr },
     /// A path.
@@ -190,8 +192,9 @@ static KEYS: [Key; 27] = [
         name: "sandbox",
         redis_name: None,
         summary: "Whether the process shuts itself out of all files but those in data_dir, by \
-                  Landlock (Linux 5.13): `best_effort` where the kernel has it, `required` or not \
-                  at all.",
+                  Landlock (Linux 5.13), and out of system calls that no store needs, by seccomp \
+                  (x86_64 and aarch64): `best_effort` where the system has them, `required` or \
+                  not at all.",
         is_live: false,
         field: Field::Sandbox { at: |config| &mut config.sandbox },
     },
@@ -221,9 +224,10 @@ static KEYS: [Key; 27] = [
     Key {
         name: "max_clients_per_address",
         redis_name: None,
-        summary: "The most connections at a time from one address.",
+        summary: "The most connections at a time from one address, or from one /64 network of \
+                  IPv6; `auto` is half of max_clients, and no limit for loopback.",
         is_live: true,
-        field: Field::Count {
+        field: Field::AutoCount {
             min: 1,
             max: MAX_CLIENTS,
             at: |config| &mut config.max_clients_per_address,
@@ -338,6 +342,9 @@ impl Key {
             Field::ReadMode { at } => parse::read_mode_name(*at(&mut copy)).to_owned(),
             Field::AutoSize { at, .. } => {
                 at(&mut copy).map_or_else(|| parse::AUTO.to_owned(), parse::show_size)
+            }
+            Field::AutoCount { at, .. } => {
+                at(&mut copy).map_or_else(|| parse::AUTO.to_owned(), |count| count.to_string())
             }
             Field::Address { at } => at(&mut copy).to_string(),
             Field::Directory { at } => at(&mut copy).display().to_string(),

@@ -1,20 +1,13 @@
 //! Defaults, then the file, then the environment, then the flags.
 
-use std::fmt;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
-
-use super::error::{ConfigError, Origin, describe};
+use super::error::{ConfigError, Origin};
 use super::keys::{find, key_names, keys};
 use super::parse::Raw;
 use super::suggest::closest;
-use super::{Config, DEFAULT_CONFIG_FILE};
-
-/// A key of the file that editors know and the server ignores.
-const SCHEMA_KEY: &str = "$schema";
+use super::{Config, DEFAULT_CONFIG_FILE, file};
 
 /// A variable of the environment that names the file instead of a key.
 const FILE_VARIABLE: &str = "KV_CONFIG";
@@ -35,11 +28,14 @@ pub struct LoadedConfig {
     pub config: Config,
     /// The sources in words, for the start line.
     pub source: String,
+    /// What the operator is to be told: the server hands it to its log.
+    pub notices: Vec<String>,
 }
 
 impl From<Config> for LoadedConfig {
     fn from(config: Config) -> LoadedConfig {
-        LoadedConfig { config, source: "given by the program".to_owned() }
+        let source = "given by the program".to_owned();
+        LoadedConfig { config, source, notices: Vec::new() }
     }
 }
 
@@ -47,24 +43,16 @@ impl From<Config> for LoadedConfig {
 ///
 /// # Errors
 /// [`ConfigError`] names the source, the key and the way out.
-#[allow(clippy::disallowed_methods, reason = "the edge reads its own configuration file")]
-pub fn load(
+pub fn load<N: Into<OsString>, V: Into<OsString>>(
     overrides: &Overrides,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (N, V)>,
 ) -> Result<LoadedConfig, ConfigError> {
     let mut config = Config::default();
     let path = overrides.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG_FILE));
-    let mut sources = vec![match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            apply_file(&mut config, &path, &text)?;
-            path.display().to_string()
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound && overrides.file.is_none() => {
-            "built-in defaults".to_owned()
-        }
-        Err(error) => {
-            return Err(ConfigError::Unreadable { file: path, reason: describe(&error) });
-        }
+    let notices = file::apply(&mut config, &path, overrides.file.is_some())?;
+    let mut sources = vec![match &notices {
+        Some(_) => path.display().to_string(),
+        None => "built-in defaults".to_owned(),
     }];
     for (name, value) in sorted(environment) {
         if apply_variable(&mut config, &name, &value)? {
@@ -81,22 +69,31 @@ pub fn load(
     }
     config.read_password_file()?;
     config.validate()?;
-    Ok(LoadedConfig { config, source: sources.join(" + ") })
+    let source = sources.join(" + ");
+    Ok(LoadedConfig { config, source, notices: notices.unwrap_or_default() })
 }
 
 /// Variables in the order of their names, so that the first error and the
 /// start line are the same at every start.
-fn sorted(environment: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let mut variables: Vec<_> =
-        environment.filter(|(name, _)| name.starts_with("KV_") && name != FILE_VARIABLE).collect();
+fn sorted<N: Into<OsString>, V: Into<OsString>>(
+    environment: impl Iterator<Item = (N, V)>,
+) -> Vec<(String, OsString)> {
+    // Our names are text; one that is not belongs to somebody else.
+    let text = |(name, value): (N, V)| Some((name.into().into_string().ok()?, value.into()));
+    let mut variables: Vec<_> = environment
+        .filter_map(text)
+        .filter(|(name, _)| name.starts_with("KV_") && name != FILE_VARIABLE)
+        .collect();
     variables.sort();
     variables
 }
 
-fn apply_variable(config: &mut Config, name: &str, value: &str) -> Result<bool, ConfigError> {
+fn apply_variable(config: &mut Config, name: &str, value: &OsStr) -> Result<bool, ConfigError> {
     let origin = Origin::Environment(name.to_owned());
     if let Some(key) = keys().iter().find(|key| key.environment_name() == name) {
-        key.assign(config, Raw::Text(value), &origin)?;
+        // To pass over it would be to start without a password, say.
+        let text = value.to_str().ok_or(ConfigError::NotText { name: name.to_owned() })?;
+        key.assign(config, Raw::Text(text), &origin)?;
         return Ok(true);
     }
     // Other programs have variables with this prefix too: only what looks like
@@ -105,50 +102,5 @@ fn apply_variable(config: &mut Config, name: &str, value: &str) -> Result<bool, 
     match closest(&key, key_names()) {
         Some(known) => Err(ConfigError::UnknownKey { origin, key, suggestion: Some(known) }),
         None => Ok(false),
-    }
-}
-
-fn apply_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigError> {
-    let origin = Origin::File(path.to_path_buf());
-    let malformed = |error: serde_json::Error| ConfigError::Malformed {
-        file: path.to_path_buf(),
-        what: error.to_string(),
-    };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let entries = json.deserialize_map(ObjectVisitor).map_err(malformed)?;
-    json.end().map_err(malformed)?;
-    for (name, value) in entries {
-        if name == SCHEMA_KEY {
-            continue;
-        }
-        let Some(key) = find(&name) else {
-            let suggestion = closest(&name, key_names());
-            return Err(ConfigError::UnknownKey { origin, key: name, suggestion });
-        };
-        key.assign(config, Raw::Json(&value), &origin)?;
-    }
-    Ok(())
-}
-
-/// Reads the object of the file in order and refuses a key that comes twice:
-/// one of the two values would be ignored in silence.
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Vec<(String, Value)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object with the configuration keys")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if entries.iter().any(|(known, _)| *known == name) {
-                return Err(serde::de::Error::custom(format_args!("key {name:?} is given twice")));
-            }
-            entries.push((name, map.next_value()?));
-        }
-        Ok(entries)
     }
 }

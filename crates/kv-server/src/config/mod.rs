@@ -6,6 +6,7 @@
 //! environment over the file, the file over the defaults.
 
 mod error;
+mod file;
 mod keys;
 mod layers;
 mod parse;
@@ -56,7 +57,7 @@ pub struct Config {
     pub password: Password,
     pub password_file: Option<PathBuf>,
     pub max_clients: u64,
-    pub max_clients_per_address: u64,
+    pub max_clients_per_address: Option<u64>,
     pub max_request_bytes: u64,
     pub client_output_limit: u64,
     pub client_output_soft_limit: u64,
@@ -88,7 +89,7 @@ impl Default for Config {
             password: Password::default(),
             password_file: None,
             max_clients: 10_000,
-            max_clients_per_address: 10_000,
+            max_clients_per_address: None,
             max_request_bytes: 1 << 30,
             client_output_limit: 64 << 20,
             client_output_soft_limit: 16 << 20,

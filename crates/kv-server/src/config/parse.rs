@@ -13,6 +13,9 @@ use super::{Config, Password, SandboxMode};
 /// Units of sizes, largest first.
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
+/// Characters of a refused value that its error shows.
+const MAX_SHOWN_CHARACTERS: usize = 128;
+
 /// A value as it was written.
 #[derive(Clone, Copy)]
 pub(crate) enum Raw<'a> {
@@ -25,8 +28,8 @@ pub(crate) enum Raw<'a> {
 impl Raw<'_> {
     fn show(self) -> String {
         match self {
-            Raw::Json(value) => value.to_string(),
-            Raw::Text(text) => format!("{text:?}"),
+            Raw::Json(value) => shorten(value.to_string()),
+            Raw::Text(text) => format!("{:?}", shorten(text.to_owned())),
         }
     }
 
@@ -38,12 +41,29 @@ impl Raw<'_> {
         }
     }
 
+    /// The value if it is a number of bytes or a text with a unit.
+    fn size(self) -> Option<u64> {
+        self.number().or_else(|| parse_size(self.text()?))
+    }
+
+    fn is_auto(self) -> bool {
+        self.text().is_some_and(|text| text.trim().eq_ignore_ascii_case(AUTO))
+    }
+
     fn text(&self) -> Option<&str> {
         match self {
             Raw::Json(value) => value.as_str(),
             Raw::Text(text) => Some(text),
         }
     }
+}
+
+fn shorten(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN_CHARACTERS) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 impl Key {
@@ -74,13 +94,20 @@ impl Key {
                 *at(config) = raw.number().filter(|number| (min..=max).contains(&number))?;
             }
             Field::Size { min, max, at } => {
-                let size = raw.number().or_else(|| parse_size(raw.text()?));
-                *at(config) = size.filter(|size| (min..=max).contains(&size))?;
+                *at(config) = raw.size().filter(|size| (min..=max).contains(&size))?;
             }
             Field::FlushSize { at } => *at(config) = parse_flush_size(raw)?,
             Field::Durability { at } => *at(config) = parse_durability(raw.text()?)?,
             Field::ReadMode { at } => *at(config) = parse_read_mode(raw.text()?)?,
-            Field::AutoSize { max, at } => *at(config) = parse_auto_size(raw, *max)?,
+            Field::AutoSize { at, .. } | Field::AutoCount { at, .. } if raw.is_auto() => {
+                *at(config) = None;
+            }
+            Field::AutoSize { max, at } => {
+                *at(config) = Some(raw.size().filter(|size| size <= max)?);
+            }
+            Field::AutoCount { min, max, at } => {
+                *at(config) = Some(raw.number().filter(|number| (min..=max).contains(&number))?);
+            }
             Field::Address { at } => *at(config) = parse_address(raw.text()?)?,
             Field::Directory { at } => {
                 *at(config) = PathBuf::from(raw.text().filter(|text| !text.is_empty())?);
@@ -118,6 +145,9 @@ impl Field {
                  GiB), from 0B to {}",
                 show_size(*max)
             ),
+            Field::AutoCount { min, max, .. } => {
+                format!("\"auto\" or a whole number from {min} to {max}")
+            }
             Field::Address { .. } => {
                 "an IP address and a port, such as \"127.0.0.1:6380\" or \"[::1]:6380\"".to_owned()
             }
@@ -207,14 +237,6 @@ fn parse_sandbox(text: &str) -> Option<SandboxMode> {
 
 /// The word for a size that is derived from other settings.
 pub(crate) const AUTO: &str = "auto";
-
-fn parse_auto_size(raw: Raw<'_>, max: u64) -> Option<Option<u64>> {
-    if raw.text().is_some_and(|text| text.trim().eq_ignore_ascii_case(AUTO)) {
-        return Some(None);
-    }
-    let size = raw.number().or_else(|| parse_size(raw.text()?))?;
-    (size <= max).then_some(Some(size))
-}
 
 /// `ADDRESS:PORT`; `localhost` is the one name that needs no resolver.
 fn parse_address(text: &str) -> Option<SocketAddr> {

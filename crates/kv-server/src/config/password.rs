@@ -56,6 +56,11 @@ impl Password {
         Some(Password::from_plain(line))
     }
 
+    /// True for a password as it is, false for a digest and for none.
+    pub(super) fn is_plain(text: &str) -> bool {
+        !text.is_empty() && !text.starts_with(PREFIX)
+    }
+
     /// A password or a digest, as the configuration may hold either; `None` for
     /// a damaged digest and for a password that is too long.
     pub(crate) fn parse(text: &str) -> Option<Password> {

@@ -36,12 +36,13 @@ pub(crate) fn read(path: &Path) -> Result<Password, ConfigError> {
             "others than its owner can get at it (mode {mode:04o}); chmod 600 {path}"
         )));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // A digest is shorter than the longest password; with one byte more both
     // show that they are too long, however long the file is.
     let longest = MAX_PASSWORD_BYTES as u64 + 3;
-    file.take(longest).read_to_string(&mut text).map_err(unreadable)?;
-    let line = only_line(&text)
-        .ok_or_else(|| refused("it must hold one line, the password or its digest".to_owned()))?;
+    file.take(longest).read_to_end(&mut bytes).map_err(unreadable)?;
+    let line = std::str::from_utf8(&bytes).ok().and_then(only_line).ok_or_else(|| {
+        refused("it must hold one line of UTF-8 text, the password or its digest".to_owned())
+    })?;
     Password::parse(line).ok_or_else(|| refused(format!("it must hold {}", Password::allowed())))
 }

@@ -1,4 +1,4 @@
-//! Whether the process shuts itself out of all files but its own.
+//! Whether the process shuts itself out of what is none of its business.
 
 /// How much a start insists on the sandbox of the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -6,7 +6,7 @@ pub enum SandboxMode {
     /// No sandbox.
     #[default]
     Off,
-    /// A sandbox where the kernel has one, a notice where it has none.
+    /// Those parts of it that the system has, a notice for each that it has not.
     BestEffort,
     /// No start without a sandbox.
     Required,

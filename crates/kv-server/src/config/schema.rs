@@ -62,6 +62,10 @@ fn shape(field: &Field) -> Value {
             { "type": "integer", "minimum": 0, "maximum": max },
             { "type": "string", "pattern": SIZE_PATTERN },
         ] }),
+        Field::AutoCount { min, max, .. } => json!({ "oneOf": [
+            { "const": AUTO },
+            { "type": "integer", "minimum": min, "maximum": max },
+        ] }),
         Field::Switch { .. } => json!({ "type": "boolean" }),
         Field::Sandbox { .. } => json!({ "enum": SandboxMode::ALL.map(SandboxMode::name) }),
         Field::Address { .. }

@@ -1,11 +1,14 @@
 //! What a program gives up before it starts a server: bits of new files, the
-//! powers of root, and files that are none of its business.
+//! powers of root, and files and system calls that are none of its business.
 //!
 //! All of it holds for the whole process and cannot be undone, so it is the
 //! program's to do and not the library's: a server inside another program, or in
 //! a test, leaves that process as it is.
 
+mod files;
 mod sandbox;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod system_calls;
 mod user;
 
 use rustix::fs::Mode;
@@ -19,12 +22,12 @@ use user::RootVerdict;
 ///
 /// 1. Group and others get nothing of new files, whatever the umask was.
 /// 2. Root is refused, told or let be, by where the server is going to listen.
-/// 3. Files outside the database directory are shut off, if the configuration
-///    asks for it. The directory is created before, since nothing can be created
-///    beside it afterwards.
+/// 3. Files outside the database directory are shut off, and system calls that no
+///    store needs are refused, if the configuration asks for it. The directory is
+///    created before, since nothing can be created beside it afterwards.
 ///
-/// To be called before there are threads: those that run already would keep what
-/// this one gives up. Returns what is to be told to the log.
+/// To be called before there are threads: those that run already would keep the
+/// files that this one gives up. Returns what is to be told to the log.
 ///
 /// # Errors
 /// [`StartError`] for root on an address that others can reach, for a required

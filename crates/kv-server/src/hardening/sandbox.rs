@@ -1,84 +1,61 @@
-//! The sandbox: a process that has been taken over reaches no file but its own.
+//! The sandbox: what a process that has been taken over cannot do.
 //!
-//! Landlock takes rights from this thread, from those it starts later, and for
-//! good. What stays: everything that the engine does in the database directory,
-//! and reading `/proc` (memory and time of this process for `INFO`) and
-//! `/sys/fs/cgroup` (how many cores it may use). What was opened before stays
-//! open. Nothing can be executed.
+//! 1. Landlock shuts it out of all files but its own ([`files`]).
+//! 2. seccomp refuses the system calls that no store needs ([`system_calls`]).
 //!
-//! Landlock came with Linux 5.13. Cutting files short is covered since 6.2, calls
-//! to devices since 6.10; older kernels leave these open, and that is still a
-//! sandbox.
+//! Each is asked for on its own: a kernel that has one of them gives that one.
 
 use std::path::Path;
 
 use kv_env::RealFs;
-use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, path_beneath_rules,
-};
 
+use super::files;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::system_calls;
 use crate::config::SandboxMode;
 use crate::runtime::StartError;
 
-/// What is read beside the database.
-const READ_PATHS: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
-
-/// The least that a sandbox must be able to take away.
-const LEAST: ABI = ABI::V1;
-
-/// The most that is asked of a kernel.
-const MOST: ABI = ABI::V5;
-
-/// Shuts the process out of all files but those beneath `data_dir`, which is
-/// created if it is not there. Returns what is to be told to the log.
+/// Enters both parts, as far as `mode` asks for them. `data_dir` is created if it
+/// is not there. Returns what is to be told to the log.
 ///
 /// # Errors
-/// [`StartError::Sandbox`] if `mode` requires what the kernel does not offer,
+/// [`StartError::Sandbox`] if `mode` requires what the system does not offer,
 /// [`StartError::Engine`] for a directory that cannot be created or trusted.
-pub(super) fn enter(mode: SandboxMode, data_dir: &Path) -> Result<Option<String>, StartError> {
+pub(super) fn enter(mode: SandboxMode, data_dir: &Path) -> Result<Vec<String>, StartError> {
     if mode == SandboxMode::Off {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     RealFs::open(data_dir, true)?;
-    let entered = restrict(data_dir).map_err(|error| error.to_string());
-    judge(mode, entered)
+    let files = files::shut_off(data_dir).map_err(|error| error.to_string());
+    let files = judge(mode, "files (Landlock)", files)?;
+    let calls = judge(mode, "system calls (seccomp)", refuse_system_calls())?;
+    Ok(files.into_iter().chain(calls).collect())
 }
 
-/// What a sandbox that could not be had comes to.
-fn judge(mode: SandboxMode, entered: Result<(), String>) -> Result<Option<String>, StartError> {
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn refuse_system_calls() -> Result<(), String> {
+    system_calls::refuse()
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn refuse_system_calls() -> Result<(), String> {
+    Err(format!(
+        "there is a filter for x86_64 and aarch64 only, not for {}",
+        std::env::consts::ARCH
+    ))
+}
+
+/// What a part of the sandbox that could not be had comes to.
+fn judge(
+    mode: SandboxMode,
+    part: &'static str,
+    entered: Result<(), String>,
+) -> Result<Option<String>, StartError> {
     match entered {
         Ok(()) => Ok(None),
-        Err(reason) if mode == SandboxMode::Required => Err(StartError::Sandbox { reason }),
-        Err(reason) => Ok(Some(format!("running without a sandbox: {reason}"))),
+        Err(reason) if mode == SandboxMode::Required => Err(StartError::Sandbox { part, reason }),
+        Err(reason) => Ok(Some(format!("running without a sandbox for {part}: {reason}"))),
     }
-}
-
-/// Takes the rights from this thread and from all that it starts.
-fn restrict(data_dir: &Path) -> Result<(), RulesetError> {
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(LEAST))?
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(MOST))?
-        .create()?
-        .add_rules(path_beneath_rules([data_dir], data_rights()))?
-        .add_rules(path_beneath_rules(READ_PATHS, AccessFs::ReadFile | AccessFs::ReadDir))?;
-    ruleset.restrict_self()?;
-    Ok(())
-}
-
-/// What the engine does in its directory: regular files and directories. It
-/// never moves a file from one directory to another.
-fn data_rights() -> BitFlags<AccessFs> {
-    AccessFs::ReadFile
-        | AccessFs::ReadDir
-        | AccessFs::WriteFile
-        | AccessFs::Truncate
-        | AccessFs::MakeReg
-        | AccessFs::MakeDir
-        | AccessFs::RemoveFile
-        | AccessFs::RemoveDir
 }
 
 #[cfg(test)]
@@ -86,18 +63,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_landlock_best_effort_is_a_notice_and_required_an_error() {
+    fn what_the_kernel_lacks_is_a_notice_or_if_required_an_error() {
         let missing = || Err("the kernel has none".to_owned());
-        let notice = judge(SandboxMode::BestEffort, missing()).unwrap();
-        assert_eq!(notice.as_deref(), Some("running without a sandbox: the kernel has none"));
-        let error = judge(SandboxMode::Required, missing()).unwrap_err();
+        let notice = judge(SandboxMode::BestEffort, "files", missing()).unwrap();
+        assert_eq!(
+            notice.as_deref(),
+            Some("running without a sandbox for files: the kernel has none")
+        );
+        let error = judge(SandboxMode::Required, "files", missing()).unwrap_err();
         assert_eq!(error.exit_code(), 3);
-        assert!(
-            error.to_string().contains("the kernel has none; set it to best_effort"),
-            "{error}"
+        assert_eq!(
+            error.to_string(),
+            "sandbox is required, and there is none for files: the kernel has none; set it to \
+             best_effort to start without"
         );
         for mode in [SandboxMode::BestEffort, SandboxMode::Required] {
-            assert_eq!(judge(mode, Ok(())).unwrap(), None);
+            assert_eq!(judge(mode, "files", Ok(())).unwrap(), None);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Who is connected.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::per_address::PerAddress;
 use crate::command::{ClientInfo, Session};
 use crate::config::Config;
 use crate::resp::Protocol;
@@ -45,10 +46,11 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) address: SocketAddr,
     local_address: SocketAddr,
-    pub(crate) connected_at_ms: u64,
+    connected_at_ms: u64,
     phase: AtomicU8,
     progress_at_ms: AtomicU64,
-    pub(crate) is_authenticated: AtomicBool,
+    /// Since when the client has owed its `AUTH`; [`NEVER`] if it owes none.
+    unauthenticated_since_ms: AtomicU64,
     pub(crate) input_bytes: AtomicUsize,
     pub(crate) output_bytes: AtomicUsize,
     /// Since when more copies of replies wait than the soft limit; [`NEVER`]
@@ -117,9 +119,22 @@ impl Client {
         now_ms.saturating_sub(self.over_soft_limit_since_ms.load(Relaxed))
     }
 
+    /// For how many milliseconds the client has owed its `AUTH`.
+    pub(crate) fn unauthenticated_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.unauthenticated_since_ms.load(Relaxed))
+    }
+
     /// Notes the state of the session after a run.
     pub(crate) fn note_session(&self, session: &Session, last_command: &'static str) {
-        self.is_authenticated.store(session.authenticated, Relaxed);
+        let since_ms = match session.authenticated {
+            true => NEVER,
+            // Behind `RESET` from this run on.
+            false => {
+                let run_ms = self.progress_at_ms.load(Relaxed);
+                run_ms.min(self.unauthenticated_since_ms.load(Relaxed))
+            }
+        };
+        self.unauthenticated_since_ms.store(since_ms, Relaxed);
         let mut details = self.details.lock();
         details.last_command = last_command;
         details.database = session.database;
@@ -194,9 +209,7 @@ struct Inner {
     last_id: u64,
     is_closed: bool,
     clients: BTreeMap<u64, Arc<Client>>,
-    /// Keyed by what a stranger chooses: the standard map hashes with a
-    /// secret of the process.
-    per_address: HashMap<IpAddr, u64>,
+    per_address: PerAddress,
 }
 
 impl Clients {
@@ -215,11 +228,9 @@ impl Clients {
         if inner.clients.len() as u64 >= config.max_clients {
             return Err(Refused::TooManyClients);
         }
-        let from_address = inner.per_address.entry(address.ip()).or_default();
-        if *from_address >= config.max_clients_per_address {
+        if !inner.per_address.take(address.ip(), config) {
             return Err(Refused::TooManyFromAddress);
         }
-        *from_address += 1;
         inner.last_id += 1;
         let session = Session::new(inner.last_id, !config.password.is_set());
         let client = Arc::new(Client {
@@ -229,7 +240,10 @@ impl Clients {
             connected_at_ms: now_ms,
             phase: AtomicU8::new(Phase::Idle as u8),
             progress_at_ms: AtomicU64::new(now_ms),
-            is_authenticated: AtomicBool::new(session.authenticated),
+            unauthenticated_since_ms: AtomicU64::new(match session.authenticated {
+                true => NEVER,
+                false => now_ms,
+            }),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             over_soft_limit_since_ms: AtomicU64::new(NEVER),
@@ -245,12 +259,7 @@ impl Clients {
     pub(crate) fn remove(&self, client: &Client) {
         let mut inner = self.inner.lock();
         inner.clients.remove(&client.id);
-        if let Some(count) = inner.per_address.get_mut(&client.address.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                inner.per_address.remove(&client.address.ip());
-            }
-        }
+        inner.per_address.give_back(client.address.ip());
         if inner.clients.is_empty() {
             self.emptied.notify_waiters();
         }

@@ -23,8 +23,10 @@ pub enum StartError {
         /// The address that they can reach.
         address: SocketAddr,
     },
-    /// There is no sandbox to be had, and one is required.
+    /// A part of the sandbox is not to be had, and it is required.
     Sandbox {
+        /// The part.
+        part: &'static str,
         /// Why.
         reason: String,
     },
@@ -83,10 +85,10 @@ impl fmt::Display for StartError {
                 "root does not serve {address}, which other machines can reach; start the server \
                  as a user of its own, or set allow_root if it has to be root"
             ),
-            StartError::Sandbox { reason } => write!(
+            StartError::Sandbox { part, reason } => write!(
                 formatter,
-                "sandbox is required, and there is none: {reason}; set it to best_effort to start \
-                 without one"
+                "sandbox is required, and there is none for {part}: {reason}; set it to \
+                 best_effort to start without"
             ),
             StartError::Engine(error) => write!(formatter, "{error}"),
             StartError::Runtime(error) => write!(formatter, "the system has no more room: {error}"),

@@ -16,15 +16,30 @@ use super::server::Server;
 /// and the connection stays in line until one is free.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// The least time between two lines of the log about failed accepts, in
+/// milliseconds.
+const TELL_PERIOD_MS: u64 = 60_000;
+
 /// Accepts connections; ends only by being dropped.
 pub(crate) async fn run(listener: TcpListener, server: Arc<Server>) {
+    let mut told_at_ms = None;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // A client that is gone already is no trouble of ours.
                 let _ = take_in(stream, &server).await;
             }
-            Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+            Err(error) => {
+                let now_ms = server.clock.uptime_ms();
+                if told_at_ms.is_none_or(|at_ms| now_ms.saturating_sub(at_ms) >= TELL_PERIOD_MS) {
+                    server.log.tell(format!(
+                        "connections wait in line: {error}; if it is for want of descriptors, \
+                         raise the limit of open files (ulimit -n) or lower max_clients"
+                    ));
+                    told_at_ms = Some(now_ms);
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod listener;
 mod log;
 mod memory;
 mod output;
+mod per_address;
 mod process;
 mod run;
 mod server;
@@ -30,4 +31,5 @@ mod watchdog;
 mod wire;
 
 pub use error::StartError;
+pub use process::raise_descriptor_limit;
 pub use start::RunningServer;

@@ -54,9 +54,11 @@ impl Output {
         Mark { bytes: self.bytes.len(), values: self.values.len() }
     }
 
-    /// Takes back everything behind `mark`.
+    /// Takes back everything behind `mark`, with its memory: there may have been
+    /// none for it.
     pub(crate) fn truncate(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
+        self.bytes.shrink_to(MAX_IDLE_BYTES);
         self.values.truncate(mark.values);
         self.value_bytes = self.values.iter().map(|(_, value)| value.len()).sum();
     }

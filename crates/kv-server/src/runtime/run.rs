@@ -11,7 +11,7 @@
 //! 4. On a conflict the part is taken back, replies and session, and executed
 //!    again from the same requests at the same time with the same seed.
 //! 5. If the engine takes no writes any more, or the clients' memory is used up
-//!    by batches that wait for it, the part is executed again on
+//!    by batches and replies that wait for it, the part is executed again on
 //!    the published view: reads are answered, writes are refused.
 //!
 //! A part ends early when its replies or its batch have grown large, and where
@@ -146,16 +146,17 @@ impl<'a> Run<'a> {
         let session_before = self.session.clone();
         let view = EngineView::take(&self.server.engine, Access::Update);
         let (batch, part_end) = self.execute_requests(&view, circumstances);
-        let outcome = match self.wire.hold_batch(batch.size_bytes()) {
+        let outcome = match self.wire.hold_part(batch.size_bytes(), self.output) {
             true => commit(&self.server, &view, batch).await,
             false => Err(Error::Busy(NO_CLIENT_MEMORY.to_owned())),
         };
-        self.wire.hold_batch(0);
         let Err(error) = outcome else {
+            self.wire.hold_part(0, self.output);
             return Some(part_end);
         };
         self.next = first;
         self.output.truncate(mark);
+        self.wire.hold_part(0, self.output);
         *self.session = session_before;
         match error {
             Error::Conflict => add(&self.server.counters.runs_repeated, 1),

@@ -36,6 +36,9 @@ const FOREIGN: [(&str, &str); 24] = [
     ("zset-max-ziplist-entries", "128"),
 ];
 
+/// The longest value that is remembered for one of them, in bytes.
+const MAX_FOREIGN_BYTES: usize = 1024;
+
 /// Every parameter with its value, by name.
 pub(crate) fn parameters(server: &Server) -> Vec<(String, String)> {
     let config = server.config();
@@ -74,11 +77,18 @@ pub(crate) fn configure(
     server: &Server,
     parameters: &[(String, String)],
 ) -> Result<(), ConfigureError> {
+    // Held to the end: of two clients that change the settings at once, neither
+    // must take back what the other has set.
+    let mut remembered = server.foreign_parameters.lock();
     let mut config = Config::clone(&server.config());
     let mut foreign = Vec::new();
     for (name, value) in parameters {
-        if let Some((name, _)) = FOREIGN.iter().find(|(known, _)| known == name) {
-            foreign.push((*name, value));
+        if let Some((known, _)) = FOREIGN.iter().find(|(known, _)| known == name) {
+            if value.len() > MAX_FOREIGN_BYTES {
+                let reason = format!("the value is longer than {MAX_FOREIGN_BYTES} bytes");
+                return Err(ConfigureError::Refused { name: name.clone(), reason });
+            }
+            foreign.push((*known, value));
             continue;
         }
         let key = keys()
@@ -94,7 +104,6 @@ pub(crate) fn configure(
             reason: error.to_string(),
         })?;
     }
-    let mut remembered = server.foreign_parameters.lock();
     for (name, value) in foreign {
         remembered.insert(name.to_owned(), value.clone());
     }

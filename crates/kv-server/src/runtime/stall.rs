@@ -7,19 +7,33 @@
 //! once the disk has finished nothing for [`STALL_MS`], new ones are answered
 //! `BUSY` without being tried. Reads of what is published go on.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use kv_core::{Error, Result};
+use parking_lot::Mutex;
 
 /// The longest a healthy disk takes for a commit, in milliseconds, with much to
 /// spare: longer than drives retry a bad sector, or spin up.
 pub(crate) const STALL_MS: u64 = 10_000;
 
-/// Commits on their way, and when one of them last ended.
+/// Watches commits on their way.
 #[derive(Debug, Default)]
 pub(crate) struct StallWatch {
-    in_flight: AtomicU64,
-    progress_at_ms: AtomicU64,
+    // Both numbers change together: with the first commit after a pause counted
+    // and its time not yet noted, a second one would be taken for stalled.
+    commits: Mutex<Commits>,
+}
+
+#[derive(Debug, Default)]
+struct Commits {
+    in_flight: u64,
+    /// When one of them last ended, or the first one began.
+    progress_at_ms: u64,
+}
+
+impl Commits {
+    fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
+        let waited_ms = now_ms.saturating_sub(self.progress_at_ms);
+        (self.in_flight > 0 && waited_ms > STALL_MS).then_some(waited_ms)
+    }
 }
 
 impl StallWatch {
@@ -28,30 +42,83 @@ impl StallWatch {
     /// # Errors
     /// `Busy` if the commits before it do not end: it must not begin.
     pub(crate) fn begin(&self, now_ms: u64) -> Result<()> {
-        if let Some(waited_ms) = self.stalled_ms(now_ms) {
+        let mut commits = self.commits.lock();
+        if let Some(waited_ms) = commits.stalled_ms(now_ms) {
             let waited_s = waited_ms / 1000;
             let what = format!("the disk has not finished any write for {waited_s} seconds");
             return Err(Error::Busy(what));
         }
-        if self.in_flight.fetch_add(1, Relaxed) == 0 {
-            self.progress_at_ms.store(now_ms, Relaxed);
+        if commits.in_flight == 0 {
+            commits.progress_at_ms = now_ms;
         }
+        commits.in_flight += 1;
         Ok(())
     }
 
     /// Notes that one of them has ended, well or not.
     pub(crate) fn end(&self, now_ms: u64) {
-        self.progress_at_ms.store(now_ms, Relaxed);
-        self.in_flight.fetch_sub(1, Relaxed);
+        let mut commits = self.commits.lock();
+        commits.progress_at_ms = now_ms;
+        commits.in_flight -= 1;
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
-        self.in_flight.load(Relaxed)
+        self.commits.lock().in_flight
     }
 
     /// For how long commits have been waiting, if that is too long.
     pub(crate) fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
-        let waited_ms = now_ms.saturating_sub(self.progress_at_ms.load(Relaxed));
-        (self.in_flight() > 0 && waited_ms > STALL_MS).then_some(waited_ms)
+        self.commits.lock().stalled_ms(now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    #[test]
+    fn what_comes_behind_a_stalled_commit_is_refused() {
+        let watch = StallWatch::default();
+        watch.begin(1_000).unwrap();
+        watch.begin(1_000 + STALL_MS).unwrap();
+        assert_eq!(watch.stalled_ms(1_000 + STALL_MS), None);
+        let refused = watch.begin(1_001 + STALL_MS).unwrap_err();
+        assert!(refused.to_string().contains("for 10 seconds"), "{refused}");
+        assert_eq!((watch.in_flight(), watch.stalled_ms(31_000)), (2, Some(30_000)));
+        watch.end(31_000);
+        assert_eq!(watch.stalled_ms(31_000), None, "one has ended, so the disk answers");
+        watch.end(31_001);
+        assert_eq!(watch.stalled_ms(1_000_000), None, "none is in flight");
+    }
+
+    /// Whoever comes first after a long pause, the other one is not refused.
+    #[test]
+    fn a_pause_of_the_clients_is_no_stall_of_the_disk() {
+        const ROUNDS: u64 = 100_000;
+        let watch = StallWatch::default();
+        let (arrived, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        let write = || {
+            for round in 1..=ROUNDS {
+                // Both begin at once, nearer to it than any lock would let them.
+                arrived.fetch_add(1, SeqCst);
+                let mut turns = 0_u32;
+                while arrived.load(SeqCst) < 2 * round {
+                    turns += 1;
+                    match turns % 10_000 {
+                        0 => std::thread::yield_now(),
+                        _ => std::hint::spin_loop(),
+                    }
+                }
+                let now_ms = round * 2 * STALL_MS;
+                match watch.begin(now_ms) {
+                    Ok(()) => watch.end(now_ms),
+                    Err(_) => drop(refused.fetch_add(1, SeqCst)),
+                }
+            }
+        };
+        std::thread::scope(|scope| [scope.spawn(write), scope.spawn(write)].map(|_| ()));
+        assert_eq!(refused.into_inner(), 0, "of {ROUNDS}: nothing is in flight for long");
+        assert_eq!(watch.in_flight(), 0);
     }
 }

@@ -80,7 +80,7 @@ impl RunningServer {
         loaded: LoadedConfig,
         make_env: impl FnOnce(&Config) -> kv_engine::Result<Env>,
     ) -> Result<RunningServer, StartError> {
-        let LoadedConfig { mut config, source } = loaded;
+        let LoadedConfig { mut config, source, notices } = loaded;
         config.read_password_file()?;
         config.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -105,6 +105,7 @@ impl RunningServer {
         options.retention = Some(Arc::new(ExpiryRule { clock: Arc::clone(&clock) }));
         let engine = Engine::open_in(env, options)?;
         let log = Log::start().map_err(StartError::Runtime)?;
+        notices.into_iter().for_each(|notice| log.tell(notice));
         let server = Arc::new(Server::new(engine, config, source, address, clock, log));
         let accepting = runtime.spawn(listener::run(listener, Arc::clone(&server)));
         runtime.spawn(watchdog::run(Arc::clone(&server)));

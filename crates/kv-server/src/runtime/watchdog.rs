@@ -4,7 +4,6 @@
 //! read.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use kv_engine::ScrubFinding;
@@ -63,13 +62,43 @@ fn is_over(waited_ms: u64, limit_s: u64) -> bool {
 }
 
 fn is_overdue(client: &Client, config: &Config, now_ms: u64) -> bool {
-    let connected_ms = now_ms.saturating_sub(client.connected_at_ms);
-    if !client.is_authenticated.load(Relaxed) && is_over(connected_ms, config.auth_timeout_s) {
+    if is_over(client.unauthenticated_ms(now_ms), config.auth_timeout_s) {
         return true;
     }
     match client.waiting(now_ms) {
         (Phase::Idle, waited_ms) => is_over(waited_ms, config.idle_timeout_s),
         (Phase::Transfer, waited_ms) => is_over(waited_ms, config.request_timeout_s),
         (Phase::Execution, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::clients::Clients;
+
+    /// `RESET` takes a client's authentication away, however long it has been
+    /// connected: from then on it has as much time as a new one.
+    #[test]
+    fn a_client_has_its_time_to_authenticate_again() {
+        let config = Config { password: "secret".into(), ..Config::default() };
+        let address = "10.0.0.7:1".parse().unwrap();
+        let (client, mut session) =
+            Clients::default().admit(address, address, 1_000, &config).unwrap();
+        let run = |session: &crate::command::Session, now_ms: u64| {
+            client.note(Phase::Execution, now_ms);
+            client.note_session(session, "ping");
+        };
+        run(&session, 9_000);
+        assert!(!is_overdue(&client, &config, 11_000));
+        assert!(is_overdue(&client, &config, 11_001), "a run is no AUTH");
+        session.authenticated = true;
+        run(&session, 10_000);
+        assert!(!is_overdue(&client, &config, 500_000));
+        session.authenticated = false;
+        run(&session, 500_000);
+        run(&session, 505_000);
+        assert!(!is_overdue(&client, &config, 510_000));
+        assert!(is_overdue(&client, &config, 510_001));
     }
 }

@@ -93,12 +93,12 @@ impl ClientWire {
         self.reservation.adjust(held, self.server.config().client_memory_limit)
     }
 
-    /// Reserves what a batch of `bytes` takes until it is committed: what it is
-    /// longer than the requests that made it. An `APPEND` of one byte writes the
-    /// whole value. False if that is too much.
-    pub(crate) fn hold_batch(&mut self, bytes: usize) -> bool {
-        let batch = bytes.saturating_sub(self.held.input);
-        self.hold(Held { batch, ..self.held })
+    /// Reserves what a part of a run takes until it is committed: its replies, and
+    /// what its batch is longer than the requests that made it. An `APPEND` of one
+    /// byte writes the whole value. False if that is too much.
+    pub(crate) fn hold_part(&mut self, batch_bytes: usize, replies: &Output) -> bool {
+        let batch = batch_bytes.saturating_sub(self.held.input);
+        self.hold(Held { batch, output: replies.held_bytes(), ..self.held })
     }
 
     /// Takes what the client is still sending and throws it away, for a

@@ -1,6 +1,10 @@
 //! The configuration: layers, every kind of mistake with its sentence, and
 //! what is generated from the key table.
 
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use expect_test::{expect, expect_file};
@@ -11,6 +15,8 @@ struct Source<'a> {
     environment: &'a [(&'a str, &'a str)],
     flags: &'a [(&'static str, &'static str, &'a str)],
 }
+
+const NO_VARIABLES: std::iter::Empty<(OsString, OsString)> = std::iter::empty();
 
 const NOTHING: Source<'_> = Source { file: None, environment: &[], flags: &[] };
 
@@ -158,6 +164,8 @@ fn mistakes_in_the_file_are_named() {
         r#"{"password": "sha256:of-my-own:making"}"#,
         r#"{"allow_root": "perhaps"}"#,
         r#"{"sandbox": "on"}"#,
+        r#"{"max_clients_per_address": "half"}"#,
+        r#"{"max_clients_per_address": 0}"#,
         r#"{"wal_batch_size": 1, "wal_batch_size": 2}"#,
         r#"{"wal_batch_size": }"#,
         "[]",
@@ -185,6 +193,8 @@ fn mistakes_in_the_file_are_named() {
         config.json: password is not one that can be used; allowed: a text of at most 1024 bytes, or its digest as kv-server --hash-password prints it
         config.json: allow_root is "perhaps"; allowed: true or false
         config.json: sandbox is "on"; allowed: "off", "best_effort" or "required"
+        config.json: max_clients_per_address is "half"; allowed: "auto" or a whole number from 1 to 1000000
+        config.json: max_clients_per_address is 0; allowed: "auto" or a whole number from 1 to 1000000
         config.json: not a valid configuration: key "wal_batch_size" is given twice at line 1 column 38
         config.json: not a valid configuration: expected value at line 1 column 20
         config.json: not a valid configuration: invalid type: sequence, expected an object with the configuration keys at line 1 column 0
@@ -208,11 +218,64 @@ fn mistakes_elsewhere_name_their_source() {
         listen is 0.0.0.0:6380, which other machines can reach, and there is no password; set password_file (a file of mode 0600) or password, or listen on 127.0.0.1"#]].assert_eq(&told.join("\n"));
 }
 
+/// A password that is passed over would be a server that is open to everybody.
+#[test]
+fn a_variable_that_is_no_text_is_an_error_if_it_is_ours() {
+    let bytes = || OsString::from_vec(vec![b'p', 0xff]);
+    let with = |name: &str| load_config(&Overrides::default(), [(name, bytes())].into_iter());
+    for theirs in ["KV_REST_API_TOKEN", "PASSWORD"] {
+        assert_eq!(with(theirs).unwrap().config, Config::default(), "{theirs}");
+    }
+    let told = ["KV_PASSWORD", "KV_DATA_DIR"].map(|name| with(name).unwrap_err().to_string());
+    expect![[r#"
+        environment variable KV_PASSWORD: the value is not UTF-8 text; set it to one that is
+        environment variable KV_DATA_DIR: the value is not UTF-8 text; set it to one that is"#]]
+    .assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn a_long_value_is_not_told_in_full() {
+    let told = |source| load(source).unwrap_err().len();
+    let value = "é".repeat(100_000);
+    let file = format!(r#"{{"durability": "{value}"}}"#);
+    assert!(told(Source { file: Some(&file), ..NOTHING }) < 500);
+    assert!(told(Source { environment: &[("KV_DURABILITY", &value)], ..NOTHING }) < 500);
+}
+
+/// What the operator is told about a file with this text and mode.
+fn notices(text: &str, mode: u32) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.json");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    let overrides = Overrides { file: Some(path.clone()), flags: vec![] };
+    let notices = load_config(&overrides, NO_VARIABLES).unwrap().notices;
+    let hide = |text: String| text.replace(path.to_str().unwrap(), "config.json");
+    notices.into_iter().map(hide).collect()
+}
+
+#[test]
+fn a_password_in_a_file_that_others_can_read_is_told() {
+    let plain = r#"{"password": "secret"}"#;
+    for mode in [0o600, 0o400, 0o700] {
+        assert_eq!(notices(plain, mode), [""; 0], "{mode:o}");
+    }
+    for mode in [0o640, 0o604, 0o644, 0o444] {
+        let told = notices(plain, mode);
+        assert!(told.len() == 1 && told[0].contains(&format!("(mode {mode:04o})")), "{told:?}");
+    }
+    let digest = kv_server::Password::from_plain("secret").to_digest_text();
+    for text in ["{}", r#"{"password": ""}"#, &format!(r#"{{"password": "{digest}"}}"#)] {
+        assert_eq!(notices(text, 0o644), [""; 0], "{text}");
+    }
+    expect!["config.json holds the password as it is, and others than its owner can read it (mode 0644): chmod 600 config.json, or let password be the digest that kv-server --hash-password prints, or name a file with password_file"].assert_eq(&notices(plain, 0o644)[0]);
+}
+
 #[test]
 fn a_named_file_must_be_there_and_readable() {
     let told = ["/nowhere/config.json", "/proc"].map(|file| {
         let overrides = Overrides { file: Some(PathBuf::from(file)), flags: vec![] };
-        load_config(&overrides, std::iter::empty()).unwrap_err().to_string()
+        load_config(&overrides, NO_VARIABLES).unwrap_err().to_string()
     });
     expect![[r#"
         /nowhere/config.json: cannot be read: No such file or directory; check the path and its permissions
@@ -228,7 +291,7 @@ fn the_files_of_the_repository_are_valid() {
     for name in ["config.json", "demo.json"] {
         let file = repository_root().join("config").join(name);
         let overrides = Overrides { file: Some(file), flags: vec![] };
-        let loaded = load_config(&overrides, std::iter::empty()).unwrap();
+        let loaded = load_config(&overrides, NO_VARIABLES).unwrap();
         match name {
             "config.json" => assert_eq!(loaded.config, Config::default()),
             _ => assert_ne!(loaded.config, Config::default()),

@@ -1,7 +1,7 @@
 //! What an operator sees and sets: INFO, CONFIG, CLIENT, HELLO.
 
 use crate::client::{TestServer, info};
-use crate::wire::Wire;
+use crate::wire::{Wire, request};
 
 #[test]
 fn info_has_what_clients_and_monitoring_look_for() {
@@ -67,6 +67,41 @@ fn a_password_set_while_running_holds_for_new_connections() {
     assert_eq!(info(&mut first, "total_auth_failures"), "1");
     assert_eq!(second.say("AUTH secret"), Wire::ok());
     assert_eq!(second.say("GET a"), Wire::Nil);
+}
+
+/// Else it would be another password, which nobody has chosen.
+#[test]
+fn a_password_that_is_no_text_is_refused() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let refused = client.call([&b"CONFIG"[..], b"SET", b"requirepass", b"secret\xff"]);
+    assert!(refused.error_text().ends_with("the value is not UTF-8 text"), "{refused:?}");
+    assert_eq!(server.connect().say("PING"), Wire::Simple("PONG".to_owned()));
+}
+
+/// Two administrators at once: neither takes back what the other one has set.
+#[test]
+fn settings_that_change_at_once_are_all_kept() {
+    let server = TestServer::start();
+    let set_and_look = |key: &str| {
+        let mut client = server.connect();
+        for _ in 0..20 {
+            let values = (1_000..1_500).map(|value: u32| value.to_string());
+            let set_and_get = |value: String| {
+                let set = request(["CONFIG", "SET", key, &value]);
+                [set, request(["CONFIG", "GET", key])].concat()
+            };
+            client.send(&values.clone().flat_map(set_and_get).collect::<Vec<u8>>());
+            for value in values {
+                assert_eq!(client.reply(), Wire::ok());
+                assert_eq!(client.reply().items()[1], Wire::bulk(value));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| set_and_look("idle_timeout_s"));
+        set_and_look("request_timeout_s");
+    });
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn limited(directory: &Path, limit: &str) -> Command {
 #[test]
 fn without_descriptors_connections_wait_and_nothing_is_lost() {
     let directory = tempfile::tempdir().unwrap();
-    let program = Program::spawn(limited(directory.path(), "-n 40"));
+    let mut program = Program::spawn(limited(directory.path(), "-n 40"));
     let mut first = program.connect();
     assert_eq!(first.say("SET a 1"), Wire::ok());
     let mut crowd: Vec<Client> = (0..60).map(|_| program.connect()).collect();
@@ -44,6 +44,8 @@ fn without_descriptors_connections_wait_and_nothing_is_lost() {
             break;
         }
     }
+    let line = program.error_line("connections wait in line");
+    assert!(line.contains("Too many open files") && line.contains("max_clients"), "{line}");
     let refused = refused.expect("no descriptor is left for a table");
     assert!(refused.contains("Too many open files"), "{refused}");
     assert!(info(&mut first, "connected_clients").parse::<usize>().unwrap() < 40);
@@ -59,6 +61,17 @@ fn without_descriptors_connections_wait_and_nothing_is_lost() {
     while first.say("KV.FLUSH") != Wire::ok() {}
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0));
+}
+
+/// A login's limit of descriptors is a fraction of what a server may have.
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::spawn(limited(directory.path(), "-S -n 64"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "64", "{line}");
 }
 
 /// Files over the size limit are an error that is told, not the end by SIGXFSZ,

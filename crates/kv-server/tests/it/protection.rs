@@ -368,6 +368,48 @@ fn what_a_short_request_writes_counts_as_memory_of_its_client() {
     assert_eq!(info(&mut client, "used_memory_clients_reserved"), "0");
 }
 
+/// So are replies that wait for the disk with the writes before them.
+#[test]
+fn what_a_write_keeps_waiting_counts_as_memory_of_its_client() {
+    let server = TestServer::with(|config| config.client_memory_limit = 16 << 20);
+    let mut client = server.connect();
+    client.call([&b"SET"[..], b"small", &vec![b'v'; 60_000]]);
+    client.send(b"MULTI\r\nSET a 1\r\n");
+    client.send(&request(["MGET"].into_iter().chain(["small"; 400])));
+    client.send(b"EXEC\r\nGET a\r\n");
+    let replies = client.replies(5);
+    assert!(replies[3].error_text().contains("client_memory_limit"), "24 MB would wait");
+    assert_eq!(replies[4], Wire::Nil, "refused as a whole");
+    let reserved: u64 = info(&mut client, "used_memory_clients_reserved").parse().unwrap();
+    assert!(reserved < 1 << 20, "what was taken back is given back: {reserved}");
+}
+
+/// What a server remembers of a client, or tells all others, is short.
+#[test]
+fn names_and_remembered_values_have_their_limits() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let (fits, long) = ("n".repeat(512), "n".repeat(513));
+    for words in [&["CLIENT", "SETNAME"][..], &["CLIENT", "SETINFO", "LIB-NAME"]] {
+        let with = |name: &str| -> Vec<String> {
+            words.iter().copied().chain([name]).map(str::to_owned).collect()
+        };
+        assert_eq!(client.call(with(&fits)), Wire::ok());
+        let refused = client.call(with(&long));
+        assert!(refused.error_text().ends_with("cannot be longer than 512 bytes."), "{refused:?}");
+    }
+    let refused = client.call(["HELLO", "3", "SETNAME", &long]);
+    assert!(refused.error_text().starts_with("ERR Client names cannot be longer"), "{refused:?}");
+    assert_eq!(client.call(["CONFIG", "SET", "save", &fits]), Wire::ok());
+    let refused = client.call(["CONFIG", "SET", "save", &fits.repeat(3)]);
+    assert!(refused.error_text().contains("longer than 1024 bytes"), "{refused:?}");
+    assert_eq!(client.call(["CONFIG", "GET", "save"]).items()[1], Wire::bulk(fits));
+    for words in [["CONFIG", "SET", "durability"], ["CLIENT", "KILL", "USER"]] {
+        let told = client.call(words.into_iter().chain([long.as_str()]));
+        assert!(told.error_text().len() < 400, "{told:?}");
+    }
+}
+
 #[test]
 fn a_client_that_goes_away_in_the_middle_leaves_nothing_half_done() {
     let server = TestServer::start();

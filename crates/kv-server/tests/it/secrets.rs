@@ -46,6 +46,15 @@ fn a_digest_opens_to_its_password_and_not_to_itself() {
         assert_eq!((code, output.as_str()), (2, ""));
         assert!(errors.contains("must hold one line"), "{errors}");
     }
+    // What is not written must not look like a success.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut hashing = Command::new("sh");
+    hashing.args(["-c", "echo secret | \"$0\" --hash-password"]);
+    hashing.arg(env!("CARGO_BIN_EXE_kv-server")).stdout(full).stderr(Stdio::piped());
+    let ended = hashing.spawn().unwrap().wait_with_output().unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("the digest cannot be written: No space left"), "{errors}");
     let mut both = command(directory.path());
     both.arg("--hash-password");
     let (code, _, errors) = run(both);
@@ -85,7 +94,7 @@ fn nobody_is_told_a_password_or_its_digest() {
 }
 
 /// What becomes of a password file with this text and mode.
-fn loaded(directory: &Path, text: &str, mode: u32) -> Result<bool, String> {
+fn loaded(directory: &Path, text: impl AsRef<[u8]>, mode: u32) -> Result<bool, String> {
     let file = directory.join("password");
     // It may be there from the last time, and for nobody to write.
     let _ = std::fs::remove_file(&file);
@@ -122,6 +131,7 @@ fn a_password_file_is_for_its_owner_and_holds_one_line() {
     for text in ["", "two\nlines\n", "sha256:secret", &"secret".repeat(1000)] {
         told.push(loaded(root, text, 0o600).unwrap_err());
     }
+    told.push(loaded(root, b"secret\xff", 0o600).unwrap_err());
     let both = [("KV_PASSWORD_FILE", file), ("KV_PASSWORD", "secret")];
     told.push(load(&both, root).unwrap_err());
     std::fs::remove_file(file).unwrap();
@@ -133,13 +143,38 @@ fn a_password_file_is_for_its_owner_and_holds_one_line() {
         password_file /etc/password: others than its owner can get at it (mode 0660); chmod 600 /etc/password
         password_file /etc/password: others than its owner can get at it (mode 0604); chmod 600 /etc/password
         password_file /etc/password: others than its owner can get at it (mode 0602); chmod 600 /etc/password
-        password_file /etc/password: it must hold one line, the password or its digest
-        password_file /etc/password: it must hold one line, the password or its digest
+        password_file /etc/password: it must hold one line of UTF-8 text, the password or its digest
+        password_file /etc/password: it must hold one line of UTF-8 text, the password or its digest
         password_file /etc/password: it must hold a text of at most 1024 bytes, or its digest as kv-server --hash-password prints it
         password_file /etc/password: it must hold a text of at most 1024 bytes, or its digest as kv-server --hash-password prints it
+        password_file /etc/password: it must hold one line of UTF-8 text, the password or its digest
         both password and password_file (/etc/password) are set, and one of them would be ignored; remove one
         /etc/password: cannot be read: No such file or directory; check the path and its permissions
         /etc: cannot be read: is a directory; check the path and its permissions"#]].assert_eq(&told.join("\n"));
+}
+
+/// It is told in the log of a start and by a check, and nothing of the password.
+#[test]
+fn a_configuration_that_shows_its_password_to_others_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, r#"{"password": "tr0ub4dor"}"#).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let with_file = || {
+        let mut command = command(directory.path());
+        command.args(["--config", "config.json"]);
+        command
+    };
+    let mut program = Program::spawn(with_file());
+    let line = program.error_line("config.json");
+    assert!(line.contains("(mode 0644): chmod 600 config.json") && !line.contains("tr0ub4dor"));
+    program.signal("-TERM");
+    assert!(!program.remaining_errors().contains("config.json"), "it is told once");
+    let mut check = with_file();
+    check.arg("--check");
+    let (code, output, errors) = run(check);
+    assert!(code == 0 && output.starts_with("configuration is fine"), "{output}{errors}");
+    assert!(errors.contains("chmod 600 config.json") && !errors.contains("tr0ub4dor"), "{errors}");
 }
 
 /// The start itself is refused, too.
