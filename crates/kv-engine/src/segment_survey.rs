@@ -127,18 +127,17 @@ pub(crate) fn survey_segments(
 /// Segments that have the name of another one. Each will be given that of its own
 /// id, and a rename replaces what has the name.
 fn exchanged_names(live: &BTreeMap<u64, String>) -> Vec<(String, Error)> {
+    let holders: BTreeMap<&str, u64> = live.iter().map(|(&id, name)| (name.as_str(), id)).collect();
     let mut exchanged = Vec::new();
-    for (id, name) in live {
-        let taken = live
-            .iter()
-            .find(|(other, taken)| *other != id && **taken == names::sealed_segment(*id));
-        if let Some((other, taken)) = taken {
+    for (&id, name) in live {
+        let own = names::sealed_segment(id);
+        if let Some(&other) = holders.get(own.as_str()).filter(|&&other| other != id) {
             let what = format!(
                 "this is log segment {other} under the name of log segment {id}, which is called \
                  {name}: give each file the name of its own number"
             );
-            let error = Error::corruption(taken.clone(), FILE_ID_OFFSET, what);
-            exchanged.push((taken.clone(), error));
+            let error = Error::corruption(own.clone(), FILE_ID_OFFSET, what);
+            exchanged.push((own, error));
         }
     }
     exchanged
