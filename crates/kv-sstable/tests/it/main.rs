@@ -13,5 +13,6 @@ mod open_files;
 mod reading;
 mod salvage;
 mod scrubbing;
+mod seeds;
 mod support;
 mod verifying;
