@@ -76,7 +76,7 @@ const RUNS: [Run; 6] = [
 const DECODERS: [Run; 6] = [
     Run { package: "kv-core", tests: &["batch::golden", "codec::fields"], skipped: &[] },
     Run { package: "kv-wal", tests: &["golden::"], skipped: &[] },
-    Run { package: "kv-sstable", tests: &["golden::"], skipped: &[] },
+    Run { package: "kv-sstable", tests: &["golden::a_plain"], skipped: &[] },
     Run { package: "kv-compaction", tests: &["edit::golden"], skipped: &[] },
     Run { package: "kv-server", tests: &["codec::requests_as", "codec::inline"], skipped: &[] },
     Run { package: "kv-memtable", tests: &["memory::values_outlive"], skipped: &[] },
