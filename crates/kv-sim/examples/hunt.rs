@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kv_sim::{Budget, Effort, Failure, Script, hunt, hunt_scripts, rot, script_of, workloads};
 
-/// Histories of a few seconds at most; one that takes longer hangs.
+/// Histories of a few seconds at most; one that takes longer on the processor hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Scripted workloads that are cut at every op: one in so many, evenly.

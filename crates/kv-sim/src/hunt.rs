@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::crash::{Effort, Figures, cut_everywhere};
 use crate::generate::script_of;
 use crate::parallel;
+use crate::patience::receive;
 use crate::run::{Failure, run};
 use crate::script::Script;
 
@@ -16,8 +17,8 @@ use crate::script::Script;
 pub struct Budget {
     /// Also cut each history at all its ops, not only where it says so.
     pub cuts: Option<Effort>,
-    /// A history that takes longer than this hangs. It is reported, and its
-    /// thread is left behind.
+    /// A history that takes longer than this on the processor hangs. It is
+    /// reported, and its thread is left behind.
     pub patience: Duration,
 }
 
@@ -37,15 +38,17 @@ pub fn hunt(seeds: Range<u64>, budget: &Budget) -> Option<Failure> {
 pub fn hunt_scripts(scripts: Vec<Script>, budget: &Budget) -> Option<Failure> {
     let cuts = budget.cuts;
     scripts.into_iter().find_map(|script| {
-        let outcome = watched(script, budget.patience, move |script| attempt(script, cuts));
+        let outcome = watched(script, budget.patience, 1, move |script| attempt(script, cuts));
         outcome.err().map(|failure| *failure)
     })
 }
 
-/// Does `work` on a thread of its own, which is left behind if it hangs.
+/// Does `work` on a thread of its own, which is left behind if it hangs; so many
+/// `histories` are under way at a time.
 fn watched(
     script: Script,
     patience: Duration,
+    histories: u32,
     work: impl FnOnce(&Script) -> Result<Figures, Box<Failure>> + Send + 'static,
 ) -> Result<Figures, Box<Failure>> {
     let (report, outcome) = mpsc::channel();
@@ -54,7 +57,7 @@ fn watched(
         // Nobody listens any more after a hang.
         let _ = report.send(work(&worked_on));
     });
-    outcome.recv_timeout(patience).unwrap_or_else(|error| {
+    receive(&outcome, patience, histories).unwrap_or_else(|error| {
         let what = match error {
             RecvTimeoutError::Timeout => format!("no end after {patience:?}: the engine hangs"),
             RecvTimeoutError::Disconnected => "the thread of the history has died".into(),
@@ -98,7 +101,7 @@ pub struct SeedOutcome {
     pub outcome: Result<Figures, Box<Failure>>,
 }
 
-/// A history that is cut at all its ops takes minutes on a busy machine.
+/// A history that is cut at all its ops may take minutes.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// Runs the histories of all `seeds` on some threads; with `cuts`, also cut at
@@ -106,9 +109,10 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 pub fn run_seeds(seeds: Range<u64>, cuts: Option<&Effort>, threads: usize) -> Vec<SeedOutcome> {
     let seeds: Vec<u64> = seeds.collect();
     let patience = if cuts.is_some() { PATIENCE } else { Budget::PLAIN.patience };
+    let histories = threads.max(1) as u32;
     parallel::map(&seeds, threads, |&seed| {
-        let cuts = cuts.map(|effort| effort.with_seed(seed));
-        let outcome = watched(script_of(seed), patience, move |script| attempt(script, cuts));
+        let (script, cuts) = (script_of(seed), cuts.map(|effort| effort.with_seed(seed)));
+        let outcome = watched(script, patience, histories, move |script| attempt(script, cuts));
         SeedOutcome { seed, outcome }
     })
 }

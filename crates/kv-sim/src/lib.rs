@@ -37,6 +37,7 @@ mod model;
 mod opening;
 mod panics;
 mod parallel;
+mod patience;
 mod random;
 mod reading;
 mod rot;

@@ -6,6 +6,8 @@
 //! * `thread` runs the real engine and the memory table with their threads at
 //!   full speed, with the standard library built along, and reports data races.
 //!
+//! `miri --decoders` is the short list for every day; without it the list is long.
+//!
 //! Where the compiler or a part of it is missing the tool says so and succeeds:
 //! the project is built with the stable one.
 //!
@@ -22,6 +24,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use crate::failure::{Context, Failure, Outcome};
+use miri::Programme;
 use nightly::Nightly;
 
 /// What looks at the code while it runs.
@@ -41,9 +44,14 @@ pub(crate) struct SanitizeOptions {
     /// Schedules that miri tries for the racing readers of the memory table
     #[arg(long, default_value_t = 2, value_name = "COUNT")]
     schedules: u32,
+    /// Of what miri interprets only a short list: a sound file of each format,
+    /// requests, and the memory table with one thread
+    #[arg(long)]
+    decoders: bool,
 }
 
 /// Tests of one package, in a process of their own.
+#[derive(Debug, Clone, Copy)]
 struct Run {
     package: &'static str,
     /// The beginnings of the tests' names.
@@ -74,7 +82,11 @@ pub(crate) fn run(options: &SanitizeOptions) -> Outcome {
     let is_wanted = |sanitizer| options.sanitizer.is_none_or(|wanted| wanted == sanitizer);
     let mut failed = Vec::new();
     if is_wanted(Sanitizer::Miri) {
-        failed.extend(miri::run(&nightly, options.schedules)?);
+        let programme = match options.decoders {
+            true => Programme::Decoders,
+            false => Programme::Whole { schedules: options.schedules },
+        };
+        failed.extend(miri::run(&nightly, programme)?);
     }
     if is_wanted(Sanitizer::Thread) {
         failed.extend(thread::run(&nightly)?);
@@ -94,4 +106,23 @@ fn is_clean(name: &str, command: &mut Command) -> Outcome<bool> {
     let word = if succeeded { "clean" } else { "FAILED" };
     println!("{word:<6} {name:<50} {:>5.0} s", started.elapsed().as_secs_f64());
     Ok(succeeded)
+}
+
+/// Fails for a name at which no test begins: a filter that finds nothing is clean.
+#[cfg(test)]
+fn assert_tests_exist<'r>(runs: impl Iterator<Item = &'r Run>) {
+    let files = crate::workspace::Workspace::load().unwrap().files(".rs").unwrap();
+    for run in runs {
+        let directory = format!("crates/{}/tests/it/", run.package);
+        for name in run.tests.iter().chain(run.skipped) {
+            let (module, test) = name.rsplit_once("::").unwrap_or(("", name));
+            // What stands without its module may be any part of a name.
+            let text = if module.is_empty() { test.into() } else { format!("fn {test}") };
+            let mut of_module = files.iter().filter(|file| {
+                file.path.strip_prefix(&directory).is_some_and(|path| path.starts_with(module))
+            });
+            let exists = of_module.any(|file| file.text.contains(&text));
+            assert!(exists, "{}: no test begins with {name}", run.package);
+        }
+    }
 }

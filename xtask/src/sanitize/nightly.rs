@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::failure::{Failure, Outcome};
 use crate::workspace::source_root;
@@ -9,6 +11,13 @@ use crate::workspace::source_root;
 /// Set by Cargo and rustup for the compiler that built this tool.
 const VARIABLES_OF_THE_STABLE_ONE: [&str; 4] =
     ["CARGO", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
+
+/// The longest that rustup may take to add what is missing: a network that answers
+/// needs seconds for it.
+const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often to look whether it is done.
+const POLL: Duration = Duration::from_millis(200);
 
 /// A nightly compiler with miri and the source of the standard library.
 pub(super) struct Nightly {
@@ -26,7 +35,7 @@ impl Nightly {
         if !has_all_parts() {
             let parts = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
             // Without a network it fails; the next look says so.
-            text(Command::new("rustup").args(parts));
+            try_within(Command::new("rustup").args(parts), DOWNLOAD_PATIENCE);
         }
         if !has_all_parts() {
             return Ok(Err("miri or the source of the standard library is missing; \
@@ -66,4 +75,30 @@ fn has_all_parts() -> bool {
 fn text(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a command, and ends it if it takes longer than `patience`.
+fn try_within(command: &mut Command, patience: Duration) {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return };
+    let (_nobody, pause) = mpsc::channel::<()>();
+    let mut left = patience;
+    while !left.is_zero() && matches!(child.try_wait(), Ok(None)) {
+        // Nobody sends: the time passes.
+        let _ = pause.recv_timeout(POLL);
+        left = left.saturating_sub(POLL);
+    }
+    // It fails for one that has ended.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        try_within(Command::new("sleep").arg("1000"), 2 * POLL);
+    }
 }

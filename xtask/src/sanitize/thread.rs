@@ -47,3 +47,14 @@ pub(super) fn run(nightly: &Nightly) -> Outcome<Vec<String>> {
     }
     Ok(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::assert_tests_exist;
+    use super::*;
+
+    #[test]
+    fn every_test_that_is_named_exists() {
+        assert_tests_exist(RUNS.iter());
+    }
+}

@@ -1,5 +1,8 @@
 //! Shutdown: closing while others write, read and flush.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kv_engine::{Durability, Error, Options, SeqNo};
 use kv_env::{Failure, Fault, Operation};
 
@@ -96,14 +99,24 @@ const CALLS: [fn(&World); 3] = [
     |world| is_done_or_refused(world.engine.flush()),
 ];
 
-/// An engine with writes in memory and the next segment at hand.
+/// An engine with writes in memory and the next segment at hand, whose flush thread
+/// stands still before the first byte of a table.
 fn used_world(stage: &Stage) -> World {
-    let world = World::new(tiny());
+    let (at_table, has_rested) = (stage.clone(), AtomicBool::new(false));
+    let hook = Arc::new(move |_, name: &str| {
+        if name.starts_with("sst") && !has_rested.swap(true, Ordering::SeqCst) {
+            at_table.rest();
+        }
+        Ok(())
+    });
+    let world = World::with_hook(tiny(), hook);
     stage.rest();
-    for name in ["a", "b"] {
-        world.write(name, Call::Write(Durability::Os)).unwrap();
+    for names in [["a", "b"], ["c", "d"]] {
+        for name in names {
+            world.write(name, Call::Write(Durability::Os)).unwrap();
+        }
+        stage.rest();
     }
-    stage.rest();
     world
 }
 
@@ -127,6 +140,7 @@ fn whoever_overtakes_a_close_is_answered() {
         for caller in callers {
             caller.join().unwrap();
         }
+        stage.rest();
         assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
         world.check();
     });
@@ -150,6 +164,7 @@ fn whoever_is_overtaken_by_a_close_is_answered() {
             world.engine.close().unwrap();
             let moment = world.disk.op_count();
             caller.join().unwrap();
+            stage.rest();
             assert_eq!(world.disk.op_count(), moment, "nothing is written after a close");
             world.check();
         });

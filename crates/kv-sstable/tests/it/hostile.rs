@@ -164,7 +164,7 @@ fn exercise(fs: &dyn Fs) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2000 }))]
 
     #[test]
     fn no_bytes_cause_a_panic(

@@ -14,5 +14,6 @@ mod reading;
 mod salvage;
 mod salvage_ends;
 mod scrubbing;
+mod seeds;
 mod support;
 mod verifying;
