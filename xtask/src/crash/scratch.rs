@@ -19,6 +19,13 @@ const EVIDENCE_PREFIX: &str = "kv-evidence-";
 /// What an aborted run left is called this and what it was called.
 const ABORTED_PREFIX: &str = "kv-evidence-aborted-";
 
+/// Quiet and without questions; laid out at once: no thread of the kernel writes
+/// inode tables later.
+const EXT4_OPTIONS: [&str; 4] =
+    ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"];
+/// What memory is given out in, and loop devices take at least.
+const PAGE_BYTES: u64 = 4096;
+
 /// A scratch directory, removed with this guard.
 pub(crate) struct Scratch {
     directory: TempDir,
@@ -160,18 +167,34 @@ fn thaw(point: &Path) -> Outcome {
 /// A loop device on a file, freed with this guard.
 pub(crate) struct LoopDevice {
     pub(crate) path: PathBuf,
+    /// A limit of its requests, and what it was before.
+    limit: Option<(PathBuf, String)>,
 }
 
 impl LoopDevice {
     pub(crate) fn attach(file: &Path) -> Outcome<LoopDevice> {
         let arguments = ["--find".as_ref(), "--show".as_ref(), file.as_os_str()];
-        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into() })
+        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into(), limit: None })
+    }
+
+    /// Lets it take no request of more than a page. Of a larger one it may write
+    /// a first part, and say that all of it is done.
+    pub(crate) fn limit_requests_to_pages(&mut self) -> Outcome {
+        let name = self.path.file_name().unwrap_or_default();
+        let path = Path::new("/sys/block").join(name).join("queue/max_sectors_kb");
+        let before = fs::read_to_string(&path).context(path.display())?;
+        fs::write(&path, (PAGE_BYTES / 1024).to_string()).context(path.display())?;
+        self.limit = Some((path, before));
+        Ok(())
     }
 }
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
         // Nothing can be done where it fails; the next run tries again.
+        if let Some((path, before)) = &self.limit {
+            let _ = fs::write(path, before);
+        }
         let _ = shell::run("losetup", &["--detach".as_ref(), self.path.as_os_str()]);
     }
 }
@@ -184,13 +207,20 @@ pub(crate) fn sparse_file(path: &Path, bytes: u64) -> Outcome {
 
 /// Puts an empty file system of type `ext4` or `xfs` into an image file.
 pub(crate) fn format(kind: &str, image: &Path) -> Outcome {
-    let quiet_and_force: &[&str] = match kind {
-        // Laid out at once: no thread of the kernel writes inode tables later.
-        "ext4" => &["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"],
-        _ => &["-q", "-f"],
-    };
-    let mut arguments: Vec<&std::ffi::OsStr> =
-        quiet_and_force.iter().map(|word| word.as_ref()).collect();
+    match kind {
+        "ext4" => make("ext4", &EXT4_OPTIONS, image),
+        _ => make(kind, &["-q", "-f"], image),
+    }
+}
+
+/// Puts an empty ext4 into an image file whose blocks are pages.
+pub(crate) fn format_in_pages(image: &Path) -> Outcome {
+    let block_bytes = PAGE_BYTES.to_string();
+    make("ext4", &[&EXT4_OPTIONS[..], &["-b", &block_bytes]].concat(), image)
+}
+
+fn make(kind: &str, options: &[&str], image: &Path) -> Outcome {
+    let mut arguments: Vec<&std::ffi::OsStr> = options.iter().map(|word| word.as_ref()).collect();
     arguments.push(image.as_os_str());
     shell::run(&format!("mkfs.{kind}"), &arguments).map(drop)
 }
@@ -239,7 +269,7 @@ fn clear(directory: &Path) {
         if let Some((device, file)) = line.split_once(' ')
             && Path::new(file.trim()).starts_with(directory)
         {
-            drop(LoopDevice { path: device.into() });
+            drop(LoopDevice { path: device.into(), limit: None });
         }
     }
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
