@@ -161,3 +161,32 @@ impl fmt::Debug for LogScrub {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv_core::{DatabaseId, FileKind};
+    use kv_env::SimDisk;
+
+    use super::*;
+    use crate::writer::LogWriter;
+
+    /// Which log it is and how far it came, and none of its bytes.
+    #[test]
+    fn a_message_about_a_scrub_names_the_file_and_the_place() {
+        let disk = SimDisk::new(0);
+        let header = FileHeader {
+            kind: FileKind::Wal,
+            database_id: DatabaseId([1; 16]),
+            file_id: 1,
+            file_uid: [2; 16],
+        };
+        let mut log = LogWriter::create(&*disk.fs(), "log", header, 16 << 10).unwrap();
+        log.append(b"secret").unwrap();
+        log.finish().unwrap();
+        let mut scrub = LogScrub::new(disk.fs().open("log").unwrap(), "log", header, None);
+        while !scrub.step(1, &mut Vec::new()).unwrap().is_at_end {}
+        let end = scrub.next;
+        let expected = format!("LogScrub {{ file: \"log\", next: {end:?}, .. }}");
+        assert_eq!(format!("{scrub:?}"), expected);
+    }
+}

@@ -91,9 +91,13 @@ use std::os::unix::process::CommandExt;
 fn main() {
     let mut words = std::env::args_os().skip(1);
     let compiler = words.next().expect("Cargo names the compiler");
-    let flags = env!("KV_COVERAGE_FLAGS").split(' ');
+    let flags = env!("KV_COVERAGE_FLAGS");
     let mut command = std::process::Command::new(compiler);
-    let error = command.args(words).args(flags).env("RUSTC_BOOTSTRAP", "1").exec();
+    command.args(words).args(flags.split(' '));
+    if flags.contains("-Z") {
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    let error = command.exec();
     panic!("cannot start the compiler: {error}");
 }
 "#;

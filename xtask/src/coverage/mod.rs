@@ -71,6 +71,7 @@ const TESTS: [(&str, &[&str]); 6] = [
             "protection::",
             "process::",
             "resp::",
+            "secrets::",
             "--skip",
             "acknowledged_writes_survive_sigkill",
         ],

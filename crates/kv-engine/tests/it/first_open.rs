@@ -2,7 +2,7 @@
 //! stands there without one, and how far a segment belongs to the log. Whatever
 //! is refused is named and left as it was.
 
-use kv_engine::{Engine, Error, FlushSize, Options, current_manifest};
+use kv_engine::{Engine, Error, FlushSize, Options, current_manifest, verify_directory};
 use kv_env::{CrashChoice, DeviceFault, Failure, Fault, Operation, SimDisk};
 
 use crate::interposed::Interposed;
@@ -237,6 +237,37 @@ fn a_torn_end_mark_before_a_used_segment_costs_nothing() {
         assert_eq!(all_values(&image), 9, "after op {op}");
     }
     assert!(marked > 0, "the mark comes before the name");
+}
+
+/// A damaged manifest still says in its other edits where a segment ends that has
+/// no end mark: the check judges it by that.
+#[test]
+fn the_end_of_a_recovered_segment_is_known_behind_damage_of_the_manifest() {
+    let disk = SimDisk::new(16);
+    let engine = open(&disk, tiny());
+    for number in 0..2u8 {
+        engine.put(&[number], b"value").unwrap();
+    }
+    let killed = disk.kill(disk.op_count());
+    std::mem::forget(engine);
+    let engine = open(&killed, tiny());
+    let killed = killed.kill(killed.op_count());
+    std::mem::forget(engine);
+    let manifest = current_manifest(&killed.env()).unwrap().unwrap();
+    killed.corrupt(&manifest, used_bytes(&killed, &manifest) as u64 - 6, 1);
+    let files_with_problems = || -> Vec<String> {
+        let report = verify_directory(&killed.env(), true).unwrap();
+        report.problems.into_iter().map(|problem| problem.file).collect()
+    };
+    let files = files_with_problems();
+    assert!(!files.is_empty() && files.iter().all(|file| *file == manifest), "{files:?}");
+    // Cut behind its first record: were its end not known, nothing would be missing.
+    let segment = "wal_000001.log";
+    let whole = killed.read_file(segment).unwrap();
+    let record_bytes = (whole.len() - FIRST_RECORD) / 2;
+    killed.write_file(segment, &whole[..FIRST_RECORD + record_bytes]);
+    let files = files_with_problems();
+    assert!(files.iter().any(|file| file == segment), "{files:?}");
 }
 
 /// Two futures of one database: each has sealed a segment of the same number.
