@@ -31,6 +31,7 @@ mod read_modes;
 mod repair;
 mod repair_gaps;
 mod repair_report;
+mod repair_target;
 mod sample_run;
 mod scrub;
 mod scrub_logs;
