@@ -332,6 +332,7 @@ fn assemble(parts: Parts) -> Shared {
         commit: CommitQueue::new(writer),
         manifest: Mutex::new(parts.manifest),
         directory: Mutex::new(()),
+        callers_work: Mutex::new(()),
         segments: Segments::new(started.names),
         busy: Mutex::new(Busy::default()),
         // Ids below the reserve of the last open may be in use by leftovers.
