@@ -124,7 +124,7 @@ fn a_manifest_with_the_last_number_is_not_ours() {
     let name = format!("MANIFEST_{}", u64::MAX);
     disk.write_file(&name, b"");
     let engine = open(&disk, tiny());
-    assert_eq!(engine.recovery_report().foreign, [name.clone()]);
+    assert_eq!(engine.recovery_report().foreign, std::slice::from_ref(&name));
     engine.put(b"key", b"value").unwrap();
     engine.close().unwrap();
     assert!(disk.read_file(&name).is_some(), "it is left alone");
