@@ -17,6 +17,7 @@ use crate::signals::Wake;
 const IDLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The threads of an open engine.
+#[derive(Default)]
 pub(crate) struct Threads {
     handles: Vec<JoinHandle<()>>,
 }
@@ -24,8 +25,10 @@ pub(crate) struct Threads {
 impl Threads {
     /// Starts the sync, flush and compaction threads, and that of the scrub
     /// where it is wanted.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<Threads> {
-        let mut handles = Vec::new();
+    ///
+    /// # Errors
+    /// `Io` if the system has no thread left. Those that were started run.
+    pub(crate) fn start(&mut self, shared: &Arc<Shared>) -> Result<()> {
         type Body = fn(&Shared);
         let mut bodies: Vec<(&str, Body)> = vec![
             ("kv-sync", Shared::run_sync_thread),
@@ -41,9 +44,15 @@ impl Threads {
                 .name(name.into())
                 .spawn(move || guard(&shared, name, body))
                 .map_err(|error| Error::io("start thread", name, error))?;
-            handles.push(handle);
+            self.handles.push(handle);
         }
-        Ok(Threads { handles })
+        Ok(())
+    }
+
+    /// True in one of these threads.
+    pub(crate) fn is_running_here(&self) -> bool {
+        let here = thread::current().id();
+        self.handles.iter().any(|handle| handle.thread().id() == here)
     }
 
     /// Waits for the threads to end; they were told to.
@@ -85,6 +94,9 @@ impl Shared {
         loop {
             let wake = self.signals.wait_for_compact(patience);
             let writes_before = std::mem::replace(&mut writes, self.counters.writes.load(Relaxed));
+            if wake == Wake::PatienceOver && self.space.waits_for().is_some() {
+                self.signals.wake_flush();
+            }
             patience = match wake {
                 Wake::Closed => return,
                 Wake::PatienceOver if writes == writes_before => {
@@ -94,6 +106,11 @@ impl Shared {
                 Wake::PatienceOver | Wake::Called => Some(IDLE_PATIENCE),
             };
             self.work(Shared::compact_step);
+            if self.space.waits_for().is_some() {
+                // It is the flush thread that has things tried again, and nobody has
+                // told it that a compaction found no descriptor or memory.
+                patience = Some(IDLE_PATIENCE);
+            }
         }
     }
 
@@ -174,12 +191,10 @@ impl Shared {
 
     /// One step of any background work, for engines without threads.
     pub(crate) fn background_step(&self) -> Result<bool> {
-        self.check_running()?;
-        self.space.stop_waiting();
-        let mut worked = self.settle_step(self.flush_step())?;
-        if !worked {
-            worked = self.settle_step(self.compact_step())?;
-        }
+        let worked = self.work_for_caller(|| {
+            self.space.stop_waiting();
+            Ok(self.settle_step(self.flush_step())? || self.settle_step(self.compact_step())?)
+        })?;
         self.note_progress();
         Ok(worked)
     }
@@ -206,6 +221,7 @@ impl Shared {
 
     /// Without threads the writer does the work it would wait for.
     pub(crate) fn make_room_in_turn(&self) {
+        let _turn = self.callers_work.lock();
         while !self.room_was_made() {
             if !self.settle_step(self.flush_step()).unwrap_or(false) {
                 return;

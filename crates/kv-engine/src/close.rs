@@ -29,8 +29,8 @@ impl Shared {
         loop {
             let seen = self.signals.progress();
             self.check_running()?;
-            let _guard = self.poison_on_panic("a freeze");
-            let mut role = self.commit.writer.lock();
+            let guard = self.poison_on_panic("a freeze");
+            let mut role = guard.holding(self.commit.writer.lock());
             let Some(writer) = role.as_mut() else { return Err(Error::Closed) };
             let last = SeqNo(writer.next_seqno.0 - 1);
             let empty = self.view.load().active.is_empty();
@@ -63,7 +63,7 @@ impl Shared {
             }
             Background::Manual => {
                 self.space.stop_waiting();
-                self.settle_step(self.flush_step()).map(|_| ())
+                self.work_for_caller(|| self.settle_step(self.flush_step())).map(|_| ())
             }
         }
     }
@@ -73,11 +73,12 @@ impl Shared {
         self.poison.check()
     }
 
-    /// Ends writing: commits what is queued, syncs it, tells the threads to go.
+    /// Ends writing: commits what is queued and syncs it.
     pub(crate) fn shut_down(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let _guard = self.poison_on_panic("a close");
         self.cancel.store(true, Ordering::Release);
         self.drive_writer();
         // From here on the queue is answered with `Closed`.
@@ -87,13 +88,12 @@ impl Shared {
             _ => Ok(()),
         };
         self.drive_writer();
-        self.signals.close();
         outcome
     }
 
     /// Syncs and acknowledges all that is in the log, and marks its end.
     fn finish_log(&self, mut writer: Writer) -> Result<()> {
-        self.sync_last(&mut writer.log)?;
+        let _role = self.sync_last(&mut writer.log)?;
         self.acknowledge_all();
         let marked = self.with_reserve(|| writer.log.finish());
         self.is_log_marked.store(marked.is_ok(), Ordering::Release);
@@ -103,11 +103,13 @@ impl Shared {
     /// Marks log and manifest as complete and releases the directory. The mark
     /// of the manifest says that the log has its own: an open relies on that.
     ///
-    /// Of several closes at once one does it. The others wait until it is done,
-    /// and learn of a failure of the log as well.
+    /// Of several closes one does it; the others learn of a failure of the log as
+    /// well.
     pub(crate) fn finish_files(&self) -> Result<()> {
-        let mut lock = self.lock.lock();
-        let Some(_lock) = lock.take() else { return self.poison.check() };
+        let Some(_lock) = self.lock.lock().take() else { return self.poison.check() };
+        // Callers at work end it here, and find the database closed after.
+        let _work = self.callers_work.lock();
+        let _pass = self.scrub.between_slices();
         self.poison.check()?;
         let sealed = self.with_reserve(|| self.seal_retired_segments()).map(|_| ());
         if sealed.is_err() || !self.is_log_marked.load(Ordering::Acquire) {

@@ -165,9 +165,10 @@ impl Shared {
     /// gone to sleep before it was committed, so this caller has to see to it.
     fn commit_queued(&self) -> bool {
         let mut owes_sync = false;
-        let _guard = self.poison_on_panic("a commit");
+        let guard = self.poison_on_panic("a commit");
         loop {
-            let Some(mut role) = self.commit.writer.try_lock() else { return owes_sync };
+            let Some(role) = self.commit.writer.try_lock() else { return owes_sync };
+            let mut role = guard.holding(role);
             let mut stalled = false;
             while !self.commit.requests.is_empty() {
                 let writer = role.as_mut().ok_or(Error::Closed);

@@ -14,6 +14,14 @@ use crate::range::KeyRange;
 use crate::rewrite::RewriteJob;
 use crate::shared::Shared;
 
+/// What came of a step of a compaction that a caller has asked for.
+enum RangeStep {
+    Worked,
+    /// Another compaction is at work on tables of the range.
+    Blocked,
+    Done,
+}
+
 impl Shared {
     /// Picks and carries out one plan; false if the tree is in shape. With
     /// `idle`, also what is only worth doing while nobody writes.
@@ -40,30 +48,31 @@ impl Shared {
         let version = Arc::clone(&self.view.load().version);
         let compaction = RangeCompaction::new(&version, bounds, self.options.retention.is_some());
         loop {
-            self.check_running()?;
             let seen = self.signals.progress();
-            let mut blocked = false;
-            let plan = self.begin_plan(|version, busy| {
-                match compaction.pick(version, &self.policy, busy) {
-                    RangePick::Plan(plan) => Some(plan),
-                    RangePick::Blocked => {
-                        blocked = true;
-                        None
-                    }
-                    RangePick::Done => None,
-                }
-            });
-            match plan {
-                Some(plan) => {
-                    self.carry_out(&plan)?;
-                    self.note_progress();
-                }
-                None if blocked && self.options.background == Background::Threads => {
+            match self.work_for_caller(|| self.compact_range_once(&compaction))? {
+                RangeStep::Worked => self.note_progress(),
+                RangeStep::Blocked if self.options.background == Background::Threads => {
                     self.signals.wait_beyond(seen);
                 }
-                None => return Ok(()),
+                RangeStep::Blocked | RangeStep::Done => return Ok(()),
             }
         }
+    }
+
+    fn compact_range_once(&self, compaction: &RangeCompaction) -> Result<RangeStep> {
+        let mut without_plan = RangeStep::Done;
+        let plan =
+            self.begin_plan(|version, busy| match compaction.pick(version, &self.policy, busy) {
+                RangePick::Plan(plan) => Some(plan),
+                RangePick::Blocked => {
+                    without_plan = RangeStep::Blocked;
+                    None
+                }
+                RangePick::Done => None,
+            });
+        let Some(plan) = plan else { return Ok(without_plan) };
+        self.carry_out(&plan)?;
+        Ok(RangeStep::Worked)
     }
 
     /// Lets `pick` choose and marks its choice as running, in one step.

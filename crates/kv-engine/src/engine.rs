@@ -9,7 +9,7 @@ use kv_env::{Env, RealOptions};
 
 use crate::background::Threads;
 use crate::options::{Background, Durability, Options};
-use crate::primitives::Mutex;
+use crate::primitives::{Mutex, thread};
 use crate::range::KeyRange;
 use crate::report::RecoveryReport;
 use crate::scan::Scan;
@@ -33,7 +33,7 @@ pub struct Engine {
 /// Closes the database when the last handle is gone.
 struct Owner {
     shared: Arc<Shared>,
-    threads: Mutex<Option<Threads>>,
+    threads: Mutex<Threads>,
 }
 
 impl Engine {
@@ -59,11 +59,14 @@ impl Engine {
         options.validate()?;
         let manual = options.background == Background::Manual;
         let shared = Arc::new(crate::recovery::recover(env, options)?);
-        let threads = if manual { None } else { Some(Threads::start(&shared)?) };
+        // From here on an error closes the database again.
+        let owner = Owner { shared: Arc::clone(&shared), threads: Mutex::default() };
+        if !manual {
+            owner.threads.lock().start(&shared)?;
+        }
         // Recovery may have left full memory tables and a tree out of shape.
         shared.signals.wake_flush();
         shared.signals.wake_compact();
-        let owner = Owner { shared: Arc::clone(&shared), threads: Mutex::new(threads) };
         Ok(Engine { shared, owner: Arc::new(owner) })
     }
 
@@ -104,7 +107,9 @@ impl Engine {
 
     /// Commits `batch` like [`write`](Engine::write), but does not wait for a
     /// sync: `on_done` is called once with the outcome, possibly before this
-    /// returns, on whatever thread finished it. It must not block.
+    /// returns, on whatever thread finished it. It must not block, as each of
+    /// `write`, `put`, `delete`, `flush` and `close` does. If it holds the last
+    /// handle, the database is closed soon after.
     pub fn submit(
         &self,
         batch: WriteBatch,
@@ -254,18 +259,32 @@ impl Engine {
 
 impl Owner {
     fn close(&self) -> Result<()> {
-        let outcome = self.shared.shut_down();
-        if let Some(threads) = self.threads.lock().take() {
-            threads.join();
-        }
-        let finished = self.shared.finish_files();
-        outcome.and(finished)
+        // Held to the end: who closes second returns when all is closed.
+        close(&self.shared, &mut self.threads.lock())
     }
+}
+
+fn close(shared: &Shared, threads: &mut Threads) -> Result<()> {
+    let outcome = shared.shut_down();
+    // Also if a panic has ended an earlier close.
+    shared.signals.close();
+    std::mem::take(threads).join();
+    let finished = shared.finish_files();
+    outcome.and(finished)
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        let mut threads = std::mem::take(&mut *self.threads.lock());
         // Whoever wants to know calls `close`; a drop has nobody to tell.
-        let _ = self.close();
+        if threads.is_running_here() {
+            // The last handle was in a callback: a close waits for what this thread
+            // has in hand. Without a thread for it the database stays open.
+            let shared = Arc::clone(&self.shared);
+            let closer = thread::Builder::new().name("kv-close".into());
+            let _ = closer.spawn(move || drop(close(&shared, &mut threads)));
+        } else {
+            let _ = close(&self.shared, &mut threads);
+        }
     }
 }

@@ -20,15 +20,14 @@ impl Shared {
     /// 4. Swap the view. A flush that finds the frozen memory table finds its
     ///    segment sealed or to be sealed, and not under the active name.
     pub(crate) fn freeze(&self, writer: &mut Writer, next: PreparedSegment) {
-        if self.sync_last(&mut writer.log).is_err() {
-            return;
-        }
+        let Ok(role) = self.sync_last(&mut writer.log) else { return };
         let last_seqno = SeqNo(writer.next_seqno.0 - 1);
         let (memtable, memtable_writer) = Memtable::create(&self.pool, last_seqno);
         let old_log = std::mem::replace(&mut writer.log, next.log);
         let old_segment = std::mem::replace(&mut writer.segment, next.id);
         writer.segment_requested = false;
         self.switch_segment(writer);
+        drop(role);
         writer.memtable = memtable_writer;
         self.segments.retire(old_segment, old_log);
         self.change_view(|view| {

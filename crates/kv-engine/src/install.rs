@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use kv_compaction::{TableRef, VersionEdit};
 use kv_core::{Result, SeqNo};
 
 use crate::live_table::LiveTable;
+use crate::manifest::Manifest;
+use crate::names;
 use crate::scrub::ScrubPlace;
 use crate::shared::Shared;
 use crate::view::View;
@@ -25,8 +28,12 @@ impl Shared {
     /// 6. Mark the tables that the edit removed. Each goes when its last
     ///    reader does.
     pub(crate) fn install(&self, edit: &VersionEdit) -> Result<()> {
-        let _guard = self.poison_on_panic("an edit of the manifest");
-        let mut manifest = self.manifest.lock();
+        let guard = self.poison_on_panic("an edit of the manifest");
+        self.install_in(&mut guard.holding(self.manifest.lock()), edit)
+    }
+
+    /// The same for who holds the manifest already.
+    pub(crate) fn install_in(&self, manifest: &mut Manifest, edit: &VersionEdit) -> Result<()> {
         self.poison.check()?;
         let edit = &self.with_scrub_place(edit, manifest.state().scrub);
         let old = Arc::clone(manifest.version());
@@ -56,9 +63,36 @@ impl Shared {
         for live in edit.obsolete_ids().filter_map(|id| known.get(&id)) {
             live.mark_obsolete();
         }
-        self.alone_with_directory("cannot replace the manifest", || {
-            manifest.rotate_if_long(&self.env, self.options.manifest_edit_bytes)
-        })
+        self.rotate_manifest(manifest)
+    }
+
+    /// Has a fresh manifest take the place of one that is too long or damaged.
+    fn rotate_manifest(&self, manifest: &mut Manifest) -> Result<()> {
+        let name = names::manifest(manifest.header().file_id);
+        let is_damaged = manifest.is_damaged();
+        let is_replaced = self.alone_with_directory("cannot replace the manifest", || {
+            manifest.rotate_if_due(&self.env, self.options.manifest_edit_bytes)
+        })?;
+        if is_replaced && is_damaged {
+            self.counters.manifests_replaced.fetch_add(1, Relaxed);
+            self.scrub.note_replaced(&name, &names::in_quarantine(&name));
+        }
+        Ok(())
+    }
+
+    /// Replaces manifest `id`, of which the scrub has found parts damaged, unless
+    /// it is replaced already: memory knows what it said, and the next open would
+    /// refuse it. Where there is no space, descriptor or memory for that, the next
+    /// edit tries again.
+    pub(crate) fn replace_damaged_manifest(&self, id: u64) -> Result<()> {
+        let guard = self.poison_on_panic("a replacement of the manifest");
+        let mut manifest = guard.holding(self.manifest.lock());
+        self.poison.check()?;
+        if manifest.header().file_id != id {
+            return Ok(());
+        }
+        manifest.note_damage();
+        self.rotate_manifest(&mut manifest)
     }
 
     /// `edit`, with the place of the scrub unless that is `known`.

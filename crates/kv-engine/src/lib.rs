@@ -58,6 +58,7 @@ mod options;
 mod pacing;
 mod poison;
 mod primitives;
+mod quarantine;
 mod range;
 mod recovery;
 mod repair;

@@ -3,14 +3,15 @@
 //! The first record of a manifest is a snapshot of the whole state, every later
 //! one an edit. A new manifest is complete and durable before its predecessor
 //! is removed, and takes no edit before that removal is durable; so wherever
-//! two are found the older one is as good as the newer.
+//! two are found the older one is as good as the newer. One that was found damaged
+//! while it was in use is moved to the quarantine instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kv_compaction::{Version, VersionEdit};
 use kv_core::{DatabaseId, FileHeader, FileKind, Result, SeqNo};
-use kv_env::Env;
+use kv_env::{Env, Fs};
 use kv_wal::LogWriter;
 
 use crate::live_table::LiveTable;
@@ -25,8 +26,7 @@ pub(crate) const PREWRITTEN_BYTES: u64 = 64 << 10;
 /// unfinished table found at open is known to be ours by its number.
 pub(crate) const FILE_ID_RESERVE: u64 = 64;
 
-/// More are reserved when this few are left: enough for every background
-/// thread to take one in the meantime.
+/// More are reserved when this few are left.
 pub(crate) const FILE_ID_MARGIN: u64 = 8;
 
 const _: () = assert!(FILE_ID_MARGIN < FILE_ID_RESERVE);
@@ -89,6 +89,8 @@ pub(crate) struct Manifest {
     log: LogWriter,
     /// Where the snapshot ends and the edits begin, in bytes of the file.
     snapshot_end: u64,
+    /// Bytes on the disk are not those that were written.
+    is_damaged: bool,
     state: ManifestState,
     version: Arc<Version<LiveTable>>,
 }
@@ -126,7 +128,9 @@ impl Manifest {
         let name = names::manifest(id);
         let created = LogWriter::create(&*env.fs, &name, header, PREWRITTEN_BYTES);
         let begun = created.and_then(|log| {
-            let mut manifest = Manifest { id, header, log, snapshot_end: 0, state, version };
+            let (snapshot_end, is_damaged) = (0, false);
+            let mut manifest =
+                Manifest { id, header, log, snapshot_end, is_damaged, state, version };
             manifest.make_room(&manifest.snapshot())?;
             Ok(manifest)
         });
@@ -184,28 +188,46 @@ impl Manifest {
         Ok(())
     }
 
-    /// Replaces the file by a snapshot once more than `edit_bytes` stand behind
-    /// the one that it began with: were that counted too, a large tree would
-    /// write all of it again at each edit. On a full disk, or without a file
-    /// descriptor or memory, a replacement has to wait.
+    /// True from [`note_damage`](Manifest::note_damage) on.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Notes that the file is damaged: what memory knows is the only whole copy.
+    pub(crate) fn note_damage(&mut self) {
+        self.is_damaged = true;
+    }
+
+    /// Replaces the file by a snapshot if it is damaged, or once more than
+    /// `edit_bytes` stand behind the one that it began with: were that counted
+    /// too, a large tree would write all of it again at each edit. On a full disk,
+    /// or without a file descriptor or memory, a replacement has to wait. True if
+    /// it was made.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
-    pub(crate) fn rotate_if_long(&mut self, env: &Env, edit_bytes: u64) -> Result<()> {
-        if self.log.file_bytes() - self.snapshot_end <= edit_bytes {
-            return Ok(());
+    pub(crate) fn rotate_if_due(&mut self, env: &Env, edit_bytes: u64) -> Result<bool> {
+        let is_long = self.log.file_bytes() - self.snapshot_end > edit_bytes;
+        if !is_long && !self.is_damaged {
+            return Ok(false);
         }
-        let old = names::manifest(self.id);
         let version = Arc::clone(&self.version);
         let (database_id, state) = (self.header.database_id, self.state.clone());
         let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
-            Err(error) if error.is_out_of_space() || error.is_out_of_resources() => return Ok(()),
+            Err(error) if error.is_out_of_space() || error.is_out_of_resources() => {
+                return Ok(false);
+            }
             outcome => outcome?,
         };
         next.complete(env)?;
-        *self = next;
-        env.fs.remove(&old)?;
-        env.fs.sync_dir()
+        let old = std::mem::replace(self, next);
+        let name = names::manifest(old.id);
+        match old.is_damaged {
+            true => set_aside(&*env.fs, &name)?,
+            false => env.fs.remove(&name)?,
+        }
+        env.fs.sync_dir()?;
+        Ok(true)
     }
 
     /// Ends the file with a mark that nothing is missing. `next_file_id` is
@@ -239,5 +261,14 @@ impl Manifest {
             properties: self.state.scrub.properties(),
             ..self.version.as_edit()
         }
+    }
+}
+
+/// Moves a damaged manifest to the quarantine, if it is there at all.
+fn set_aside(fs: &dyn Fs, name: &str) -> Result<()> {
+    fs.create_dir(names::QUARANTINE)?;
+    match fs.rename(name, &names::in_quarantine(name)) {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use kv_compaction::{TableMeta, Version, VersionEdit};
-use kv_core::{ChecksumSeed, DatabaseId, Error, FileKind, Result};
+use kv_core::{ChecksumSeed, DatabaseId, Error, FileKind, Result, SeqNo};
 use kv_env::{Env, Fs};
 use kv_wal::{LogReader, Record, SegmentPosition, Tail, read_header};
 
 use crate::manifest::ManifestState;
-use crate::names::{self, FileName};
+use crate::names::{self, FileName, MAX_NUMBER};
 
 /// Where a file header holds the id.
 const FILE_ID_OFFSET: u64 = 40;
@@ -25,6 +25,13 @@ pub(crate) struct LoadedManifest {
     pub(crate) version: Version<TableMeta>,
     /// True if it ends with the mark of a proper close.
     pub(crate) clean: bool,
+}
+
+impl LoadedManifest {
+    /// The files of all tables.
+    pub(crate) fn table_names(&self) -> Vec<String> {
+        self.version.tables().map(|(_, meta)| meta.file_name()).collect()
+    }
 }
 
 /// Reads the highest valid manifest; `None` if none was ever finished.
@@ -128,10 +135,18 @@ pub(crate) fn decode_edit(
     seed: ChecksumSeed,
     name: &str,
 ) -> Result<VersionEdit> {
-    VersionEdit::decode(record.payload, seed, record.lsn.0, name).map_err(|error| match error {
+    let edit = VersionEdit::decode(record.payload, seed, record.lsn.0, name);
+    let edit = edit.map_err(|error| match error {
         Error::Corruption { file, what, .. } => Error::corruption(file, record.file_offset, what),
         other => other,
-    })
+    })?;
+    let ids = edit.added.iter().map(|(_, meta)| meta.id).chain(edit.next_file_id);
+    let is_endless = ids.into_iter().any(|id| id > MAX_NUMBER);
+    if is_endless || edit.flushed_through.is_some_and(|seqno| seqno > SeqNo::MAX) {
+        let what = "an edit holds a number that no database comes to";
+        return Err(Error::corruption(name, record.file_offset, what));
+    }
+    Ok(edit)
 }
 
 /// The files of a directory by kind.

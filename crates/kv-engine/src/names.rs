@@ -10,8 +10,12 @@ pub(crate) const ACTIVE_SEGMENT: &str = "wal.log";
 pub(crate) const NEXT_SEGMENT: &str = "wal_next.log";
 /// Space held back for work that a full disk must not stop.
 pub(crate) const RESERVE: &str = "RESERVE";
-/// Damaged bytes that recovery or repair set aside.
+/// Damaged bytes that recovery, repair or the scrub set aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
+
+/// The highest number that a file may have: more than anybody comes to, and far
+/// enough from the end of the range to count on.
+pub(crate) const MAX_NUMBER: u64 = 1 << 56;
 
 /// What a name of ours says about its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,7 @@ fn parse_number(digits: &str) -> Option<u64> {
     (canonical && digits.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| digits.parse().ok())
         .flatten()
+        .filter(|&number| number <= MAX_NUMBER)
 }
 
 pub(crate) fn sealed_segment(id: u64) -> String {
@@ -62,6 +67,16 @@ pub(crate) fn sealed_segment(id: u64) -> String {
 
 pub(crate) fn manifest(id: u64) -> String {
     format!("MANIFEST_{id:06}")
+}
+
+/// Where the file `name` goes when all of it is set aside.
+pub(crate) fn in_quarantine(name: &str) -> String {
+    format!("{QUARANTINE}/{name}")
+}
+
+/// Where a part of the file `name` goes that starts at `offset`.
+pub(crate) fn part_in_quarantine(name: &str, offset: u64) -> String {
+    in_quarantine(&format!("{name}.{offset}"))
 }
 
 #[cfg(test)]
@@ -74,7 +89,11 @@ mod tests {
         assert_eq!(FileName::parse(&manifest(1)), Some(FileName::Manifest(1)));
         assert_eq!(FileName::parse("sst_000013.db"), Some(FileName::Table(13)));
         assert_eq!(FileName::parse("compacted_1234567.db"), Some(FileName::Table(1_234_567)));
-        for stranger in ["notes.txt", "sst_13.db", "sst_0000013.db", "wal_12x456.log", "sst_.db"] {
+        assert_eq!(FileName::parse(&manifest(MAX_NUMBER)), Some(FileName::Manifest(MAX_NUMBER)));
+        let endless = manifest(u64::MAX);
+        for stranger in
+            ["notes.txt", "sst_13.db", "sst_0000013.db", "wal_12x456.log", "sst_.db", &endless]
+        {
             assert_eq!(FileName::parse(stranger), None, "{stranger}");
         }
     }

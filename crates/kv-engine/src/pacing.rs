@@ -26,10 +26,11 @@ const MAX_PAUSE: Duration = Duration::from_millis(1);
 
 /// The pause before a group: zero without debt, rising with its square.
 pub(crate) fn pause(debt: Debt) -> Duration {
-    let free = debt.level0_trigger * FREE_LEVEL0_TRIGGERS;
-    let full = debt.level0_trigger * FULL_LEVEL0_TRIGGERS;
-    let excess = debt.level0_tables.saturating_sub(free).min(full - free);
-    let level0 = excess as f64 / (full - free) as f64;
+    // Who wants no compactions names a trigger out of reach.
+    let free = debt.level0_trigger.saturating_mul(FREE_LEVEL0_TRIGGERS);
+    let span = debt.level0_trigger.saturating_mul(FULL_LEVEL0_TRIGGERS - FREE_LEVEL0_TRIGGERS);
+    let excess = debt.level0_tables.saturating_sub(free).min(span);
+    let level0 = excess as f64 / span.max(1) as f64;
     // The first waiting memory table is normal.
     let waiting = debt.frozen.saturating_sub(1) as f64;
     let frozen = (waiting / debt.max_frozen.max(1) as f64).min(1.0);
@@ -48,6 +49,12 @@ mod tests {
     #[test]
     fn no_debt_no_pause() {
         assert_eq!(pause(debt(12, 1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_trigger_out_of_reach_is_no_debt() {
+        let unreachable = Debt { level0_trigger: usize::MAX, ..debt(1000, 0) };
+        assert_eq!(pause(unreachable), Duration::ZERO);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The one-way latch: after a failure that leaves the log's state unknown, or
 //! a panic in the background, no write is accepted until the next open.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
 use kv_core::{Error, Result};
 
-use crate::primitives::thread;
+use crate::primitives::{MutexGuard, thread};
 use crate::shared::Shared;
 
 /// Set once, never cleared.
@@ -33,13 +34,28 @@ impl Poison {
 
 /// Poisons the engine if it is dropped by a panic.
 ///
-/// Whoever holds a role or a lock of the engine holds one of these as well, made
-/// before the lock is taken, so that a panic in the middle of a change never
-/// leaves an engine behind that goes on with half of it.
+/// Whoever holds a role or a lock of the engine holds one of these as well, so that
+/// a panic in the middle of a change never leaves an engine behind that goes on
+/// with half of it. It is made before the lock is taken: to answer all writes it
+/// may have to take the writer role. The lock itself is kept in a
+/// [`Held`], which sets the latch before the next one can take it.
 pub(crate) struct PanicGuard<'a> {
     shared: &'a Shared,
     during: &'static str,
     /// An engine may be used, and closed, by a thread that is unwinding.
+    was_panicking: bool,
+}
+
+/// A lock that is not free again, after a panic, before the latch is set.
+pub(crate) struct Held<'a, T> {
+    // In this order: the latch, then the lock.
+    _latch: Latch<'a>,
+    lock: MutexGuard<'a, T>,
+}
+
+struct Latch<'a> {
+    poison: &'a Poison,
+    during: &'static str,
     was_panicking: bool,
 }
 
@@ -50,10 +66,79 @@ impl Shared {
     }
 }
 
+impl<'a> PanicGuard<'a> {
+    /// Keeps `lock`, which was taken after this guard was made.
+    pub(crate) fn holding<T>(&self, lock: MutexGuard<'a, T>) -> Held<'a, T> {
+        let (during, was_panicking) = (self.during, self.was_panicking);
+        Held { _latch: Latch { poison: &self.shared.poison, during, was_panicking }, lock }
+    }
+}
+
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() && !self.was_panicking {
-            self.shared.poison(format!("a panic during {}", self.during));
+            self.shared.poison(cause_of_panic(self.during));
         }
+    }
+}
+
+impl Drop for Latch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() && !self.was_panicking {
+            self.poison.set(cause_of_panic(self.during));
+        }
+    }
+}
+
+fn cause_of_panic(during: &str) -> String {
+    format!("a panic during {during}")
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.lock
+    }
+}
+
+impl<T> DerefMut for Held<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.lock
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use kv_env::SimDisk;
+
+    use super::*;
+    use crate::options::{Background, Options};
+
+    /// Notes, when it is dropped, whether the latch is set.
+    struct Look<'a>(&'a Poison, &'a Cell<bool>);
+
+    impl Drop for Look<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.0.error().is_some());
+        }
+    }
+
+    /// A mended bug: the next one to take the lock went on with half a change.
+    #[test]
+    fn after_a_panic_no_lock_is_free_before_the_latch_is_set() {
+        let options = Options { background: Background::Manual, ..Options::default() };
+        let shared = crate::recovery::recover(SimDisk::new(1).env(), options).unwrap();
+        let was_set = Cell::new(false);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let guard = shared.poison_on_panic("a test");
+            let _when_free = Look(&shared.poison, &was_set);
+            let _role = guard.holding(shared.commit.writer.lock());
+            panic!("in the middle of a change");
+        }));
+        assert!(panicked.is_err() && was_set.get());
     }
 }

@@ -16,11 +16,11 @@
 //! Up to step 5 no file of the database is changed; a crash at any point leads
 //! to the same state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use kv_compaction::{Busy, TableRef, Version};
+use kv_compaction::{Busy, Version};
 use kv_core::{DatabaseId, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{DirLock, Env, Fs};
 use kv_memtable::ArenaPool;
@@ -88,7 +88,7 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
     let superseded: Vec<String> = listing.manifests.iter().copied().map(names::manifest).collect();
     remove_all(&env, &superseded)?;
     let started = start_segment(&env, &options, &mut manifest, &found, &replayed)?;
-    let orphans = orphan_tables(&*env.fs, &listing, &version, &loaded)?;
+    let orphans = orphan_tables(&*env.fs, &listing, &loaded)?;
     remove_all(&env, &orphans)?;
     // Manifests change at every open: only what is out of the ordinary counts.
     let removed = orphans.into_iter().chain(found.leftover).collect();
@@ -144,12 +144,9 @@ fn open_tables(
     loaded: &LoadedManifest,
     listing: &Listing,
 ) -> Result<Version<LiveTable>> {
-    let missing: Vec<String> = loaded
-        .version
-        .tables()
-        .map(|(_, meta)| meta.file_name())
-        .filter(|name| !listing.tables.iter().any(|(_, found)| found == name))
-        .collect();
+    let found: HashSet<&str> = listing.tables.iter().map(|(_, name)| name.as_str()).collect();
+    let named = loaded.table_names().into_iter();
+    let missing: Vec<String> = named.filter(|name| !found.contains(name.as_str())).collect();
     if let Some(first) = missing.first() {
         let what = format!(
             "missing: {}; put the files back, or salvage what is left with kv repair",
@@ -166,7 +163,9 @@ fn recovered_state(loaded: &LoadedManifest, replayed: &Replayed) -> ManifestStat
     state.segment_ends = replayed.ends.clone();
     // If nothing in the log is needed it starts over with the next segment.
     state.forget_segments_before(replayed.first_needed.unwrap_or(next_segment));
-    state.next_file_id += FILE_ID_RESERVE;
+    // Never an id that a table has, whatever was reserved.
+    let ids = loaded.version.tables().map(|(_, meta)| meta.id + 1);
+    state.next_file_id = ids.fold(state.next_file_id, u64::max) + FILE_ID_RESERVE;
     state
 }
 
@@ -228,13 +227,8 @@ fn start_segment(
 }
 
 /// Tables that nothing refers to and that are ours.
-fn orphan_tables(
-    fs: &dyn Fs,
-    listing: &Listing,
-    version: &Version<LiveTable>,
-    loaded: &LoadedManifest,
-) -> Result<Vec<String>> {
-    let named: Vec<String> = version.tables().map(|(_, live)| live.meta().file_name()).collect();
+fn orphan_tables(fs: &dyn Fs, listing: &Listing, loaded: &LoadedManifest) -> Result<Vec<String>> {
+    let named: HashSet<String> = loaded.table_names().into_iter().collect();
     let mut orphans = Vec::new();
     for (id, name) in &listing.tables {
         if !named.contains(name) && is_leftover(fs, *id, name, loaded)? {
@@ -279,10 +273,10 @@ fn report(
     replayed: &Replayed,
     removed: Vec<String>,
 ) -> RecoveryReport {
-    let foreign_tables = listing.tables.iter().map(|(_, name)| name).filter(|name| {
-        let is_named = loaded.version.tables().any(|(_, meta)| meta.file_name() == **name);
-        !is_named && !removed.contains(name)
-    });
+    let mut accounted: HashSet<String> = loaded.table_names().into_iter().collect();
+    accounted.extend(removed.iter().cloned());
+    let tables = listing.tables.iter().map(|(_, name)| name);
+    let foreign_tables = tables.filter(|name| !accounted.contains(*name));
     let foreign = listing.foreign.iter().chain(foreign_tables).cloned().collect();
     RecoveryReport {
         created: loaded.name.is_empty(),
@@ -339,6 +333,7 @@ fn assemble(parts: Parts) -> Shared {
         commit: CommitQueue::new(writer),
         manifest: Mutex::new(parts.manifest),
         directory: Mutex::new(()),
+        callers_work: Mutex::new(()),
         segments: Segments::new(started.names),
         busy: Mutex::new(Busy::default()),
         // Ids below the reserve of the last open may be in use by leftovers.

@@ -11,6 +11,7 @@ use kv_memtable::{ArenaPool, Memtable, MemtableWriter};
 use crate::manifest_load::LoadedManifest;
 use crate::names::{self, QUARANTINE};
 use crate::options::Options;
+use crate::quarantine;
 use crate::report::{CutTail, SegmentReport};
 use crate::segment_reader::{LogEnd, SegmentReader};
 use crate::view::Frozen;
@@ -160,23 +161,20 @@ pub(crate) fn cut(fs: &dyn Fs, name: &str, bytes: u64) -> Result<()> {
 }
 
 fn set_aside(fs: &dyn Fs, name: &str, id: u64, from: u64) -> Result<CutTail> {
-    let bytes = fs.open(name)?.read_all()?;
-    let tail = bytes.get(from as usize..).unwrap_or_default();
-    let used = tail.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    if used == 0 {
+    let file = fs.open(name)?;
+    let end = quarantine::used_end(&*file, from)?;
+    if end == from {
         return Ok(CutTail { offset: from, bytes: 0, kept_as: None });
     }
-    let kept = format!("{QUARANTINE}/{}.{from}", names::sealed_segment(id));
+    let kept = names::part_in_quarantine(&names::sealed_segment(id), from);
     fs.create_dir(QUARANTINE)?;
     // A recovery that was interrupted here may have left a part of it.
     match fs.remove(&kept) {
         Err(error) if !error.is_not_found() => return Err(error),
         _ => {}
     }
-    let mut file = fs.create(&kept)?;
-    file.append(&tail[..used])?;
-    file.sync()?;
+    quarantine::copy(&*file, from..end, fs, &kept)?;
     // The copy is durable, and so is its name, before the original is cut.
     fs.sync_dir()?;
-    Ok(CutTail { offset: from, bytes: used as u64, kept_as: Some(kept) })
+    Ok(CutTail { offset: from, bytes: end - from, kept_as: Some(kept) })
 }

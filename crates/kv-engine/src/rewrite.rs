@@ -48,22 +48,22 @@ impl Shared {
 
     /// The identity of the next table. Its id is reserved in the manifest, so
     /// that recovery knows the file as ours if it is never installed.
+    ///
+    /// The manifest is held from the look at the next id to the end: who was
+    /// overtaken in between would take back what others have reserved since, and
+    /// after a crash ids of theirs would be given again.
     fn allocate_table(&self) -> Result<FileHeader> {
-        let database_id = {
-            let manifest = self.manifest.lock();
-            let next = self.next_file_id.load(Relaxed);
-            let reserved = manifest.state().next_file_id;
-            let database_id = manifest.database_id();
-            drop(manifest);
-            if next + FILE_ID_MARGIN > reserved {
-                let next_file_id = Some(next + FILE_ID_RESERVE);
-                self.install(&VersionEdit { next_file_id, ..VersionEdit::default() })?;
-            }
-            database_id
-        };
+        let guard = self.poison_on_panic("an edit of the manifest");
+        let mut manifest = guard.holding(self.manifest.lock());
+        let next = self.next_file_id.load(Relaxed);
+        if next + FILE_ID_MARGIN > manifest.state().next_file_id {
+            let next_file_id = Some(next + FILE_ID_RESERVE);
+            let edit = VersionEdit { next_file_id, ..VersionEdit::default() };
+            self.install_in(&mut manifest, &edit)?;
+        }
         Ok(FileHeader {
             kind: FileKind::Table,
-            database_id,
+            database_id: manifest.database_id(),
             file_id: self.next_file_id.fetch_add(1, Relaxed),
             file_uid: self.env.entropy.random_id(),
         })

@@ -1,11 +1,10 @@
 //! What all threads of an engine share, and who may change it.
 //!
-//! Lock order, outermost first: writer role, sync role, manifest, directory,
-//! busy set, view change, pending groups, segment state. The pass of the scrub
-//! comes before the manifest; its findings and its place, in this order, are the
-//! innermost. At the end of a close the hold on the directory comes before all.
-//! Nothing else nests. No lock that a caller needs is held across a write of a
-//! background thread.
+//! Lock order, outermost first: threads, writer role, work of callers, sync role,
+//! manifest, directory, busy set, view change, pending groups, segment state. The
+//! pass of the scrub comes before the manifest; its findings and its place, in this
+//! order, are the innermost. Nothing else nests. No lock that a caller needs is held
+//! across a write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) manifest: Mutex<Manifest>,
     /// Held by the one who syncs the directory.
     pub(crate) directory: Mutex<()>,
+    /// Held by a caller who does the work of the background himself. A close waits
+    /// for him: behind it nothing is written any more.
+    pub(crate) callers_work: Mutex<()>,
     pub(crate) segments: Segments,
     /// Tables of running compactions.
     pub(crate) busy: Mutex<Busy>,
@@ -85,6 +87,14 @@ impl Shared {
 
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Does `work` of the background on behalf of a caller, one at a time, and not
+    /// after a close.
+    pub(crate) fn work_for_caller<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _turn = self.callers_work.lock();
+        self.check_running()?;
+        work()
     }
 
     /// Replaces the view; the only way to do so.
@@ -207,6 +217,7 @@ impl Shared {
             scrub_completed_ms: scrub.completed_ms,
             scrub_tables_left: ids.filter(|&id| is_left(id)).count() as u64,
             scrub_findings: self.scrub.finding_count(),
+            manifests_replaced: load(&counters.manifests_replaced),
             disk_full: self.space.is_full(),
             compaction_debt_bytes: kv_compaction::debt_bytes(&view.version, &self.policy),
             gets,

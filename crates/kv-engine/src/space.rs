@@ -235,8 +235,8 @@ impl Shared {
     /// Freezes the active memory table unless it is empty; `None` if that has to
     /// wait for a segment or for the holder of the writer role.
     fn try_freeze(&self) -> Option<bool> {
-        let _guard = self.poison_on_panic("a freeze");
-        let mut role = self.commit.writer.try_lock()?;
+        let guard = self.poison_on_panic("a freeze");
+        let mut role = guard.holding(self.commit.writer.try_lock()?);
         let Some(writer) = role.as_mut() else { return Some(false) };
         if self.view.load().active.is_empty() {
             return Some(false);

@@ -34,6 +34,7 @@ pub(crate) struct Counters {
     pub(crate) scrubbed_bytes: Counter,
     pub(crate) scrubbed_log_bytes: Counter,
     pub(crate) scrub_passes: Counter,
+    pub(crate) manifests_replaced: Counter,
     /// Read counters apart: readers and the writer run on different cores.
     pub(crate) gets: CachePadded<Counter>,
     pub(crate) tables_probed: CachePadded<Counter>,
@@ -115,6 +116,9 @@ pub struct Stats {
     /// Damaged parts of files it has found, 100 at most; which they are says
     /// [`Engine::scrub_findings`](crate::Engine::scrub_findings).
     pub scrub_findings: u64,
+    /// Manifests that were found damaged while they were in use, and of which a
+    /// fresh one has taken the place.
+    pub manifests_replaced: u64,
     /// Bytes that still have to be rewritten to bring the tree into shape.
     pub compaction_debt_bytes: u64,
     /// Point reads.

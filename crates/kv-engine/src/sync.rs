@@ -77,6 +77,13 @@ impl PendingGroup {
         self.needs_sync
     }
 
+    /// Tells blocked callers that their batches are durable. False if callbacks are
+    /// left to be told.
+    fn wake_callers(&mut self) -> bool {
+        self.completions.retain_mut(|(completion, seqno)| !completion.wake_with(*seqno));
+        self.completions.is_empty()
+    }
+
     /// Gives every batch the same outcome, or its number if that is `Ok`.
     pub(crate) fn complete_all(self, outcome: &Result<()>) {
         for (completion, seqno) in self.completions {
@@ -116,6 +123,9 @@ impl Pending {
         done
     }
 }
+
+/// Held by the one who syncs the log.
+pub(crate) type SyncRole<'a> = MutexGuard<'a, ()>;
 
 /// The sync role and what it works on.
 pub(crate) struct SyncQueue {
@@ -186,20 +196,26 @@ impl Shared {
     /// Takes the sync role for a blocked caller until its write has its answer.
     /// False if somebody else holds the role, who will answer.
     pub(crate) fn sync_for_caller(&self, waiter: &Waiter) -> bool {
-        let Some(role) = self.sync.role.try_lock() else { return false };
-        self.sync_until(|| waiter.is_done());
-        drop(role);
-        self.leave_role();
+        self.run_sync(|| waiter.is_done());
         waiter.is_done()
     }
 
     /// Runs the sync role until nothing waits, or `enough` says so. Returns at
     /// once if somebody else holds it.
+    ///
+    /// Callbacks are called without the role: one that submits the next batch may
+    /// come to end a segment, which takes it.
     pub(crate) fn run_sync(&self, enough: impl Fn() -> bool) {
-        let Some(role) = self.sync.role.try_lock() else { return };
-        self.sync_until(enough);
-        drop(role);
-        self.leave_role();
+        let _guard = self.poison_on_panic("a sync of the log");
+        loop {
+            let Some(role) = self.sync.role.try_lock() else { return };
+            let done = self.sync_until(&enough);
+            drop(role);
+            if done.is_empty() {
+                return self.leave_role();
+            }
+            acknowledge(done);
+        }
     }
 
     /// A group that arrived while the role was being given up saw it taken.
@@ -216,49 +232,60 @@ impl Shared {
         }
     }
 
-    fn sync_until(&self, enough: impl Fn() -> bool) {
-        let _guard = self.poison_on_panic("a sync of the log");
+    /// Syncs until nothing waits, `enough` says so, or groups are done whose
+    /// callbacks are to be called.
+    fn sync_until(&self, enough: impl Fn() -> bool) -> Vec<PendingGroup> {
         while !enough() {
             let (handle, target) = {
                 let mut pending = self.sync.pending.lock();
                 if !pending.wants_sync() || self.poison.error().is_some() {
-                    return;
+                    break;
                 }
                 pending.begin_sync()
             };
-            self.sync_once(&*handle, target);
+            let done = self.sync_once(&*handle, target);
+            if !done.is_empty() {
+                return done;
+            }
         }
+        Vec::new()
     }
 
-    /// One `fdatasync`, and what follows from it.
-    fn sync_once(&self, handle: &dyn SyncHandle, target: LogPosition) {
+    /// One `fdatasync`, and what follows from it. Returns the groups it has made
+    /// final whose callbacks are to be called.
+    fn sync_once(&self, handle: &dyn SyncHandle, target: LogPosition) -> Vec<PendingGroup> {
         let started = self.env.clock.monotonic();
         let outcome = handle.sync();
         self.counters.record_sync(self.env.clock.monotonic().saturating_sub(started));
         match outcome {
             Err(error) => {
                 self.poison(format!("cannot sync the log: {error}"));
+                Vec::new()
             }
             Ok(()) => {
                 let pending = self.sync.pending.lock();
                 if pending.appended.segment == target.segment {
                     pending.synced.advance(target.lsn);
                 }
-                self.finish(pending, target);
+                self.finish(pending, target)
             }
         }
     }
 
-    /// Publishes and acknowledges what is final now.
-    fn finish(&self, mut pending: MutexGuard<'_, Pending>, target: LogPosition) {
-        let done = pending.take_durable(target);
+    /// Publishes what is final now and wakes the callers who wait for it. Returns
+    /// the groups whose callbacks are still to be called.
+    fn finish(
+        &self,
+        mut pending: MutexGuard<'_, Pending>,
+        target: LogPosition,
+    ) -> Vec<PendingGroup> {
+        let mut done = pending.take_durable(target);
         if let Some(last) = done.last() {
             self.publish(last.last_seqno);
         }
         drop(pending);
-        for group in done {
-            group.complete_all(&Ok(()));
-        }
+        done.retain_mut(|group| !group.wake_callers());
+        done
     }
 
     /// Syncs the segment that the holder of the writer role is about to leave.
@@ -266,10 +293,13 @@ impl Shared {
     /// Takes the sync role for that. The operating system tells of lost pages
     /// once: were a sync of that role under way, it could get the error and this
     /// one a success for the same bytes. Behind the role every failure is latched.
-    pub(crate) fn sync_last(&self, log: &mut LogWriter) -> Result<()> {
-        let _role = self.sync.role.lock();
+    /// The role is kept until nobody can come to sync this segment any more: to
+    /// seal it is to sync it once more.
+    pub(crate) fn sync_last(&self, log: &mut LogWriter) -> Result<SyncRole<'_>> {
+        let role = self.sync.role.lock();
         self.poison.check()?;
-        log.sync().map_err(|error| self.poison(format!("cannot sync the log: {error}")))
+        log.sync().map_err(|error| self.poison(format!("cannot sync the log: {error}")))?;
+        Ok(role)
     }
 
     /// After the active segment was synced by the holder of the writer role:
@@ -282,14 +312,14 @@ impl Shared {
         pending.appended = LogPosition { segment: writer.segment, lsn: writer.log.end() };
         pending.unsynced_bytes = 0;
         pending.interval_dirty = false;
-        self.finish(pending, target);
+        acknowledge(self.finish(pending, target));
     }
 
     /// After the log was synced for the last time: everything in it is final.
     pub(crate) fn acknowledge_all(&self) {
         let pending = self.sync.pending.lock();
         let target = pending.appended;
-        self.finish(pending, target);
+        acknowledge(self.finish(pending, target));
     }
 
     /// Latches a failure, answers every write in flight with it, and wakes whoever
@@ -335,7 +365,7 @@ impl Shared {
 
     /// Syncs interval writes although nobody waits for them.
     pub(crate) fn sync_interval(&self) {
-        let _role = self.sync.role.lock();
+        let role = self.sync.role.lock();
         let (handle, target) = {
             let mut pending = self.sync.pending.lock();
             if !pending.interval_dirty || self.poison.error().is_some() {
@@ -343,7 +373,16 @@ impl Shared {
             }
             pending.begin_sync()
         };
-        self.sync_once(&*handle, target);
+        let done = self.sync_once(&*handle, target);
+        drop(role);
+        acknowledge(done);
+    }
+}
+
+/// Tells all of `groups` that they are as durable as asked.
+fn acknowledge(groups: Vec<PendingGroup>) {
+    for group in groups {
+        group.complete_all(&Ok(()));
     }
 }
 

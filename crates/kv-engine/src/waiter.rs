@@ -78,6 +78,15 @@ impl Completion {
         self.answer(result);
     }
 
+    /// Answers a blocked caller; false for a callback, which is left alone.
+    pub(crate) fn wake_with(&mut self, seqno: SeqNo) -> bool {
+        let is_waiter = matches!(self.0, Some(Target::Waiter(_)));
+        if is_waiter {
+            self.answer(Ok(seqno));
+        }
+        is_waiter
+    }
+
     fn answer(&mut self, result: Result<SeqNo>) {
         match self.0.take() {
             Some(Target::Waiter(waiter)) => waiter.complete(result),

@@ -24,6 +24,12 @@ pub(crate) struct MutexGuard<'a, T> {
 
 const HELD: &str = "the lock is held but inside a wait";
 
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Mutex<T> {
+        Mutex::new(T::default())
+    }
+}
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Mutex<T> {
         Mutex(sync::Mutex::new(value))

@@ -11,6 +11,7 @@ use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, Tail};
 
 use crate::lenient::{self, FoundHeader};
 use crate::names;
+use crate::quarantine;
 use crate::repair::catalog::Catalog;
 use crate::repair::report::{
     DamagedRange, FileUse, LostWrites, ManifestState, RepairReport, RepairedFile, RepairedKind,
@@ -209,7 +210,7 @@ impl LogSalvage<'_, '_> {
             self.last_read = Some(header.file_id);
         }
         if let Some(torn_from) = torn_from {
-            seen.torn_bytes = torn_bytes(&*file, torn_from)?;
+            seen.torn_bytes = quarantine::used_end(&*file, torn_from)? - torn_from;
         }
         if is_last && !reader.is_finished() {
             let is_active = *name != names::sealed_segment(header.file_id);
@@ -406,22 +407,4 @@ fn decode<'a>(payload: &'a [u8], name: &str, file_offset: u64) -> Result<Decoded
         check_value(op.value)?;
     }
     Ok(batch)
-}
-
-/// Bytes from `offset` to the last one that is not zero.
-fn torn_bytes(file: &dyn ReadFile, offset: u64) -> Result<u64> {
-    const CHUNK_BYTES: usize = 256 << 10;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let (mut at, mut end) = (offset, offset);
-    while at < file.len() {
-        let got = file.read_at(at, &mut chunk)?;
-        if let Some(last) = chunk[..got].iter().rposition(|&byte| byte != 0) {
-            end = at + last as u64 + 1;
-        }
-        if got == 0 {
-            break;
-        }
-        at += got as u64;
-    }
-    Ok(end - offset)
 }

@@ -39,6 +39,7 @@ use crate::live_table::{Garbage, LiveTable, open_table};
 use crate::manifest::{Manifest, ManifestState as Numbers};
 use crate::manifest_load::Listing;
 use crate::names::{self, QUARANTINE};
+use crate::quarantine;
 use crate::scrub::ScrubPlace;
 use crate::verify::verify_directory;
 use forward::ForwardCursor;
@@ -284,7 +285,6 @@ impl<'a> Repair<'a> {
 
     /// Copies every damaged range of a file that is there.
     fn set_damage_aside(&mut self) -> Result<()> {
-        const CHUNK_BYTES: u64 = 256 << 10;
         let (source, target) = (&*self.source.fs, &*self.target.fs);
         for file in &mut self.report.files {
             if matches!(file.used, FileUse::Missing) {
@@ -296,26 +296,17 @@ impl<'a> Repair<'a> {
                 if range.offset >= end {
                     continue;
                 }
-                let name = format!("{QUARANTINE}/{}.{}", file.name, range.offset);
+                let name = names::part_in_quarantine(&file.name, range.offset);
                 target.create_dir(QUARANTINE)?;
-                // Two defects may start at one place; the bytes are the same.
-                let mut copy = match target.create(&name) {
-                    Ok(copy) => copy,
-                    Err(_) if range.kept_as.is_none() => continue,
-                    Err(error) => return Err(error),
-                };
-                let mut at = range.offset;
-                while at < end {
-                    let mut chunk = vec![0; (end - at).min(CHUNK_BYTES) as usize];
-                    let got = kv_env::ReadFile::read_at(&*from, at, &mut chunk)?;
-                    if got == 0 {
-                        break;
+                match quarantine::copy(&*from, range.offset..end, target, &name) {
+                    // Two defects may start at one place; the bytes are the same.
+                    Err(Error::Io { source, .. })
+                        if source.kind() == io::ErrorKind::AlreadyExists => {}
+                    outcome => {
+                        outcome?;
+                        range.kept_as = Some(name);
                     }
-                    copy.append(&chunk[..got])?;
-                    at += got as u64;
                 }
-                copy.sync()?;
-                range.kept_as = Some(name);
             }
         }
         Ok(())

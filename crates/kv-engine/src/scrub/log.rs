@@ -28,8 +28,10 @@ struct Found {
 /// A log that is being read.
 pub(super) struct OpenLog {
     name: String,
+    header: FileHeader,
     file: Arc<LenientFile>,
     scrub: LogScrub,
+    is_damaged: bool,
 }
 
 impl Shared {
@@ -57,7 +59,9 @@ impl Shared {
                     if is_there {
                         let what = format!("the file cannot be read: {error}");
                         let bytes = found.durable_bytes.unwrap_or_default();
-                        self.scrub.note_log(&found.name, DamagedPart { offset: 0, bytes, what });
+                        let part = DamagedPart { offset: 0, bytes, what };
+                        self.scrub.note_log((found.header.kind, &found.name), part);
+                        self.mend(found.header);
                         return Ok(None);
                     }
                 }
@@ -90,25 +94,45 @@ impl Shared {
     pub(super) fn scrub_log(&self, log: &mut OpenLog, budget: u64) -> (u64, bool) {
         let (from, mut damage) = (log.scrub.file_offset(), Vec::new());
         let outcome = log.scrub.step(budget, &mut damage);
-        for gap in damage {
-            let (offset, bytes, what) = (gap.file_offset, gap.bytes, gap.what.into());
-            self.scrub.note_log(&log.name, DamagedPart { offset, bytes, what });
-        }
-        match outcome {
-            Ok(progress) if !progress.is_at_end => (progress.bytes, false),
-            Ok(progress) => {
-                for range in log.file.unreadable() {
-                    let (offset, bytes) = (range.start, range.end - range.start);
-                    let what = "the device cannot read this part".into();
-                    self.scrub.note_log(&log.name, DamagedPart { offset, bytes, what });
-                }
-                (progress.bytes, true)
-            }
+        let gaps = damage.into_iter();
+        let mut parts: Vec<DamagedPart> = gaps
+            .map(|gap| DamagedPart {
+                offset: gap.file_offset,
+                bytes: gap.bytes,
+                what: gap.what.into(),
+            })
+            .collect();
+        let (bytes, is_at_end) = match outcome {
+            Ok(progress) => (progress.bytes, progress.is_at_end),
             Err(error) => {
                 let what = format!("the file cannot be read: {error}");
-                self.scrub.note_log(&log.name, DamagedPart { offset: from, bytes: 0, what });
+                parts.push(DamagedPart { offset: from, bytes: 0, what });
                 (0, true)
             }
+        };
+        if is_at_end {
+            let unreadable = log.file.unreadable().into_iter();
+            parts.extend(unreadable.map(|range| DamagedPart {
+                offset: range.start,
+                bytes: range.end - range.start,
+                what: "the device cannot read this part".into(),
+            }));
+        }
+        log.is_damaged |= !parts.is_empty();
+        for part in parts {
+            self.scrub.note_log((log.header.kind, &log.name), part);
+        }
+        if is_at_end && log.is_damaged {
+            self.mend(log.header);
+        }
+        (bytes, is_at_end)
+    }
+
+    /// Mends what can be: a manifest is written anew.
+    fn mend(&self, damaged: FileHeader) {
+        if damaged.kind == FileKind::Manifest {
+            // A failure has ended writing, which everybody is told.
+            let _ = self.replace_damaged_manifest(damaged.file_id);
         }
     }
 }
@@ -118,6 +142,6 @@ impl OpenLog {
         let Found { name, header, durable_bytes } = found;
         let source = Arc::clone(&file) as Arc<dyn kv_env::ReadFile>;
         let scrub = LogScrub::new(source, &name, header, durable_bytes);
-        OpenLog { name, file, scrub }
+        OpenLog { name, header, file, scrub, is_damaged: false }
     }
 }

@@ -10,13 +10,13 @@
 //! 4. Where it is, and when the last pass ended, travels in the manifest
 //!    ([`place`]): after a restart it goes on there.
 //!
-//! What it finds is listed and nothing else: other keys can still be read, and
+//! What it finds is listed, and one thing is mended: a damaged manifest, which the
+//! next open would refuse, is replaced by a fresh one while memory knows what it
+//! said, and moved to the quarantine. Of a table other keys can still be read, and
 //! a compaction that comes upon the damage stops by itself. While a segment is
-//! here its writes are in memory too, so a flush saves them. After rot in the
-//! manifest the next open refuses; a repair then finds all that tables and log
-//! hold. The list is not kept. So a place behind damage is never recorded: the
-//! next open begins at the first damaged table, or at the logs, and finds it
-//! again.
+//! here its writes are in memory too, so a flush saves them. The list is not kept.
+//! So a place behind damage is never recorded: the next open begins at the first
+//! damaged table, or at the logs, and finds it again.
 //!
 //! The active segment is not scrubbed. To be read from the device its pages
 //! would have to leave memory, and with them the zeros that the writer is about
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv_compaction::{TableRef, VersionEdit};
-use kv_core::Result;
+use kv_core::{FileKind, Result};
 use kv_sstable::{DamagedPart, TableScrub};
 
 use crate::live_table::LiveTable;
@@ -68,7 +68,7 @@ pub struct ScrubFinding {
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// What is wrong with it.
+    /// What is wrong with it, and what was done about it, if anything.
     pub what: String,
 }
 
@@ -146,6 +146,11 @@ impl Scrub {
         self.findings.lock().list.len() as u64
     }
 
+    /// Waits for the end of a slice, and lets none begin.
+    pub(crate) fn between_slices(&self) -> impl Sized {
+        self.pass.lock()
+    }
+
     pub(crate) fn place(&self) -> ScrubPlace {
         *self.place.lock()
     }
@@ -170,8 +175,21 @@ impl Scrub {
         }
     }
 
-    fn note_log(&self, file: &str, part: DamagedPart) {
-        self.note((0, file), part);
+    /// Notes damage of a log. That of a manifest holds no place back: an open
+    /// refuses it, or finds another one in its place.
+    fn note_log(&self, (kind, file): (FileKind, &str), part: DamagedPart) {
+        let id = if kind == FileKind::Manifest { u64::MAX } else { 0 };
+        self.note((id, file), part);
+    }
+
+    /// Adds to the findings in `file` that a fresh one has taken its place.
+    pub(crate) fn note_replaced(&self, file: &str, kept_as: &str) {
+        let mut findings = self.findings.lock();
+        for finding in findings.list.iter_mut().filter(|finding| finding.file == file) {
+            finding.what.push_str(&format!(
+                "; a fresh one has taken its place, and this is kept as {kept_as}"
+            ));
+        }
     }
 }
 
@@ -201,8 +219,6 @@ impl Shared {
                 }
                 Err(_) => start.saturating_add(RETRY_INTERVAL),
             };
-            // A failure has ended writing, which everybody is told.
-            let _ = self.record_place();
             let patience = next.saturating_sub(now());
             if self.signals.wait_for_scrub(Some(patience)) == Wake::Closed {
                 return;
@@ -213,7 +229,6 @@ impl Shared {
     pub(crate) fn scrub_step(&self) -> Result<bool> {
         self.check_open()?;
         let slice = self.scrub_slice(MAX_SLICE_BYTES)?;
-        self.record_place()?;
         Ok(!slice.ends_pass)
     }
 
@@ -242,13 +257,21 @@ impl Shared {
         }
     }
 
-    /// Checks the next `budget` bytes.
+    /// Checks the next `budget` bytes, and has the place recorded if that is due.
     ///
     /// # Errors
-    /// Out of descriptors or memory: nothing is passed over.
+    /// Out of descriptors or memory: nothing is passed over. `Poisoned` if the
+    /// place could not be recorded; `Closed`.
     fn scrub_slice(&self, budget: u64) -> Result<Slice> {
         let _guard = self.poison_on_panic("a scrub");
-        let mut place = self.scrub.pass.lock();
+        let mut pass = self.scrub.pass.lock();
+        self.check_open()?;
+        let slice = self.scrub_bytes(&mut pass, budget)?;
+        self.record_place()?;
+        Ok(slice)
+    }
+
+    fn scrub_bytes(&self, place: &mut Option<Pass>, budget: u64) -> Result<Slice> {
         let pass = place.get_or_insert_with(|| {
             Pass::resume(ScrubPlace {
                 started_ms: self.env.clock.wall_ms(),

@@ -137,7 +137,7 @@ impl Log<'_> {
                 // That one in between is missing is known.
                 sequence = Sequence::behind_damage();
             }
-            expected = id + 1;
+            expected = id.saturating_add(1);
             match self.check_segment(id, name, &mut sequence) {
                 Ok(file) => report.files.push(file),
                 Err(error) => {

@@ -12,6 +12,8 @@ mod report;
 mod tables;
 mod without_manifest;
 
+use std::collections::HashSet;
+
 use kv_core::{Error, Result};
 use kv_env::{Env, Fs};
 
@@ -69,9 +71,8 @@ fn check_by_manifest(
     for (_, meta) in loaded.version.tables() {
         tables::check_named(fs, loaded.database_id, meta, deep, &mut report);
     }
-    let is_named =
-        |name: &String| loaded.version.tables().any(|(_, meta)| meta.file_name() == *name);
-    for (id, name) in listing.tables.iter().filter(|(_, name)| !is_named(name)) {
+    let named: HashSet<String> = loaded.table_names().into_iter().collect();
+    for (id, name) in listing.tables.iter().filter(|(_, name)| !named.contains(name)) {
         match is_leftover(fs, *id, name, loaded) {
             Ok(true) => report.unused.push(name.clone()),
             Ok(false) => report.foreign.push(name.clone()),

@@ -1,10 +1,14 @@
 //! A manifest whose checksums are right and whose edits cannot be meant.
 
-use kv_engine::{Engine, Error, RepairOptions, VersionEdit, repair, verify_directory};
+use std::collections::BTreeSet;
+
+use kv_engine::{
+    Engine, Error, RepairOptions, SeqNo, VersionEdit, manifest_tables, repair, verify_directory,
+};
 use kv_env::{CrashChoice, SimDisk};
 use kv_wal::LogWriter;
 
-use crate::support::{open, tiny};
+use crate::support::{contents, open, tiny};
 
 /// A database whose manifest says its first edit, changed by `change`, and then
 /// `more`. Also the manifest's name.
@@ -12,22 +16,29 @@ fn forge(change: fn(&mut VersionEdit), more: Vec<VersionEdit>) -> (SimDisk, Stri
     let disk = SimDisk::new(3);
     drop(open(&disk, tiny()));
     let disk = disk.crash(CrashChoice::All);
+    let name = rewrite(&disk, |edits| {
+        let mut first = edits[0].clone();
+        first.segment_uids.extend(edits.iter().flat_map(|edit| &edit.segment_uids));
+        change(&mut first);
+        std::iter::once(first).chain(more).collect()
+    });
+    (disk, name)
+}
+
+/// Has the manifest say other edits; its name.
+fn rewrite(disk: &SimDisk, change: impl FnOnce(Vec<VersionEdit>) -> Vec<VersionEdit>) -> String {
     let name = kv_engine::current_manifest(&disk.env()).unwrap().unwrap();
     let header = kv_wal::read_header(&*disk.fs(), &name, kv_core::FileKind::Manifest).unwrap();
     let edits = kv_engine::read_manifest_edits(&*disk.fs(), &name).unwrap();
-    let mut first = edits[0].clone();
-    first.segment_uids.extend(edits.iter().flat_map(|edit| &edit.segment_uids));
-    change(&mut first);
-
     let forgery = SimDisk::new(4);
     let mut log = LogWriter::create(&*forgery.fs(), &name, header, 64 << 10).unwrap();
-    for edit in std::iter::once(first).chain(more) {
+    for edit in change(edits) {
         let lsn = log.end().0;
         log.append(&edit.encode(header.seed(), lsn).unwrap()).unwrap();
     }
     log.sync().unwrap();
     disk.write_file(&name, &forgery.read_file(&name).unwrap());
-    (disk, name)
+    name
 }
 
 /// Is damage of that file, named with the place, and not an error of whoever
@@ -56,4 +67,65 @@ fn endless_segments_are_missed_in_bounds() {
     let target = SimDisk::new(5);
     let report = repair(&disk.env(), &target.env(), &RepairOptions::default()).unwrap();
     assert!(!report.is_complete() && report.files.len() <= 200, "{}", report.files.len());
+}
+
+/// From which the next one cannot be counted: open, check and repair all come to
+/// their end.
+#[test]
+fn numbers_at_the_end_of_their_range_are_damage_of_the_manifest() {
+    let changes: [fn(&mut VersionEdit); 2] = [
+        |first| first.next_file_id = Some(u64::MAX),
+        |first| first.flushed_through = Some(SeqNo(u64::MAX)),
+    ];
+    for change in changes {
+        let (disk, name) = forge(change, vec![]);
+        let Err(error) = Engine::open_in(disk.env(), tiny()) else { panic!("it opens") };
+        let Error::Corruption { file, what, .. } = &error else { panic!("{error}") };
+        assert!(*file == name && what.contains("number"), "{error}");
+        let report = verify_directory(&disk.env(), true).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.file == name), "{report:?}");
+        let target = SimDisk::new(5);
+        let report = repair(&disk.env(), &target.env(), &RepairOptions::default()).unwrap();
+        assert!(!report.is_complete(), "{report}");
+    }
+}
+
+/// An engine of before has taken back what was reserved: the numbers of tables that
+/// are there are given to no other ones.
+#[test]
+fn a_reserve_behind_the_tables_gives_no_number_twice() {
+    let disk = SimDisk::new(3);
+    let engine = open(&disk, tiny());
+    for key in [b"a", b"b"] {
+        engine.put(key, b"value").unwrap();
+        engine.flush().unwrap();
+    }
+    drop(engine);
+    let disk = disk.crash(CrashChoice::All);
+    rewrite(&disk, |mut edits| {
+        edits.iter_mut().for_each(|edit| edit.next_file_id = None);
+        edits[0].next_file_id = Some(1);
+        edits
+    });
+    let engine = open(&disk, tiny());
+    engine.put(b"c", b"value").unwrap();
+    engine.flush().unwrap();
+    let tables = manifest_tables(&disk.env()).unwrap();
+    let ids: BTreeSet<u64> = tables.iter().map(|(_, meta)| meta.id).collect();
+    assert_eq!(ids.len(), 3, "{tables:?}");
+    assert_eq!(contents(&engine).len(), 3);
+}
+
+/// Nobody comes to such a number: somebody has put the file there.
+#[test]
+fn a_manifest_with_the_last_number_is_not_ours() {
+    let disk = SimDisk::new(3);
+    open(&disk, tiny()).close().unwrap();
+    let name = format!("MANIFEST_{}", u64::MAX);
+    disk.write_file(&name, b"");
+    let engine = open(&disk, tiny());
+    assert_eq!(engine.recovery_report().foreign, std::slice::from_ref(&name));
+    engine.put(b"key", b"value").unwrap();
+    engine.close().unwrap();
+    assert!(disk.read_file(&name).is_some(), "it is left alone");
 }

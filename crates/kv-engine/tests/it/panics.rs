@@ -39,7 +39,7 @@ fn newest(engine: &Engine) -> u64 {
 }
 
 /// The panics that these tests ask for are not worth a page of backtraces.
-fn silence_injected_panics() {
+pub(crate) fn silence_injected_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let report = std::panic::take_hook();

@@ -14,15 +14,15 @@ use crate::steered::{Stage, at_every_step, runs_in};
 use crate::world::{Call, World, roomy, tiny};
 
 const SYNCED: Call = Call::Write(Durability::Sync);
-const UNSYNCED: Call = Call::Write(Durability::Os);
+pub(crate) const UNSYNCED: Call = Call::Write(Durability::Os);
 
 /// Frozen memory tables that may wait for their flush.
 const MAX_FROZEN: u64 = 3;
 
-type Answers = mpsc::Receiver<Result<SeqNo, Error>>;
+pub(crate) type Answers = mpsc::Receiver<Result<SeqNo, Error>>;
 
 /// Submits `count` batches without waiting for their answers.
-fn submit(world: &World, count: usize, durability: Durability) -> Answers {
+pub(crate) fn submit(world: &World, count: usize, durability: Durability) -> Answers {
     let (answer, answers) = mpsc::channel();
     for number in 0..count {
         let mut batch = WriteBatch::new();

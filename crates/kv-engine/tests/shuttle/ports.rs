@@ -68,17 +68,24 @@ impl fmt::Debug for WatchedFs {
 }
 
 /// The syncs of one file or directory: none may follow on one that failed,
-/// whichever thread it comes from, for it would succeed.
+/// whichever thread it comes from, for it would succeed. None may run beside
+/// another: the system tells of lost pages once.
 #[derive(Debug, Clone, Default)]
 struct Syncs {
     has_failed: Arc<AtomicBool>,
+    is_running: Arc<AtomicBool>,
 }
 
 impl Syncs {
     fn watch(&self, sync: impl FnOnce() -> Result<()>) -> Result<()> {
         between_meetings(|| {
             assert!(!self.has_failed.load(Ordering::SeqCst), "a sync is tried again");
-            sync().inspect_err(|_| self.has_failed.store(true, Ordering::SeqCst))
+            let is_second = self.is_running.swap(true, Ordering::SeqCst);
+            assert!(!is_second, "two threads sync the same file at once");
+            meet();
+            let outcome = sync();
+            self.is_running.store(false, Ordering::SeqCst);
+            outcome.inspect_err(|_| self.has_failed.store(true, Ordering::SeqCst))
         })
     }
 }
@@ -186,8 +193,7 @@ impl WriteFile for MeetingWriteFile {
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.point.pass(Operation::Sync)?;
-        self.syncs.watch(|| self.inner.sync())
+        self.syncs.watch(|| self.point.pass(Operation::Sync).and_then(|()| self.inner.sync()))
     }
 
     fn sync_handle(&self) -> Arc<dyn SyncHandle> {
@@ -208,8 +214,7 @@ struct MeetingSyncHandle {
 
 impl SyncHandle for MeetingSyncHandle {
     fn sync(&self) -> Result<()> {
-        self.point.pass(Operation::Sync)?;
-        self.syncs.watch(|| self.inner.sync())
+        self.syncs.watch(|| self.point.pass(Operation::Sync).and_then(|()| self.inner.sync()))
     }
 }
 
