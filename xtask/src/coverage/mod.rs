@@ -47,7 +47,7 @@ pub(crate) struct CoverageOptions {
 const TESTS: [(&str, &[&str]); 6] = [
     ("kv-core", &[]),
     ("kv-wal", &[]),
-    ("kv-sstable", &["salvage", "scrubbing"]),
+    ("kv-sstable", &[]),
     ("kv-compaction", &["edit"]),
     (
         "kv-engine",

@@ -183,7 +183,7 @@ fn a_table_cut_within_a_large_entry_keeps_the_entries_before_it() {
     let large = |key: &str| put(key, 1, vec![b'v'; 200_000]);
     let whole = [large("a"), large("b"), put("c", 2, "small")];
     let bytes = table_bytes(&small_blocks(Compression::None), &whole);
-    for (cut, kept) in [(100_000, 0), (300_000, 1), (401_000, 2)] {
+    for (cut, kept) in [(100_000, 0), (300_000, 1)] {
         let (entries, lossy) = salvage(OddFile::new(&bytes[..cut], cut as u64));
         assert!(entries == whole[..kept], "cut to {cut}: {} entries", entries.len());
         let [damage] = &lossy[..] else { panic!("{lossy:?}") };
