@@ -17,8 +17,10 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Keys and values are bytes: printable ones stand for themselves, all others are
-written as \\xNN, and a backslash as \\\\. A directory that a server has open is
-refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
+written as \\xNN, and a backslash as \\\\. One that starts with a hyphen and is no
+number stands behind --: kv get data -- -x.
+A directory that a server has open is refused; stop the server or send it the
+command (KV.STATS, KV.FLUSH, ...).
 JSON has keys and values in the same form, and identities in hexadecimal.
 
 Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,
@@ -38,6 +40,7 @@ pub(crate) enum Command {
         /// The database directory.
         dir: PathBuf,
         /// The key.
+        #[arg(allow_negative_numbers = true)]
         key: String,
     },
     /// Set a key, durable when the command ends. Creates the database.
@@ -45,8 +48,10 @@ pub(crate) enum Command {
         /// The database directory.
         dir: PathBuf,
         /// The key.
+        #[arg(allow_negative_numbers = true)]
         key: String,
         /// The value.
+        #[arg(allow_negative_numbers = true)]
         value: String,
     },
     /// Remove a key, durable when the command ends.
@@ -54,6 +59,7 @@ pub(crate) enum Command {
         /// The database directory.
         dir: PathBuf,
         /// The key.
+        #[arg(allow_negative_numbers = true)]
         key: String,
     },
     /// Print entries in the order of their keys.

@@ -62,16 +62,17 @@ mod tests {
 
     #[test]
     fn lines_that_were_never_run_and_branches_never_taken_are_found() {
-        let lcov = "SF:/a.rs\nFN:1,f\nBRDA:1,0,0,3\nBRDA:1,0,1,0\nBRDA:1,1,0,0\nBRDA:2,0,0,-\n\
-                    DA:1,3\nDA:2,0\nDA:10,0\nend_of_record\nSF:/b.rs\nBRDA:4,0,0,9\nend_of_record\n";
+        let lcov = "SF:/a.rs\nFN:1,f\nBRDA:3,0,0,-\nBRDA:1,0,0,3\nBRDA:1,0,1,0\nBRDA:1,1,0,0\n\
+                    BRDA:2,0,0,-\nDA:1,3\nDA:2,0\nDA:3,7\nDA:10,0\nend_of_record\n\
+                    SF:/b.rs\nBRDA:4,0,0,9\nend_of_record\n";
         let share = |covered, count| Share { count, covered };
         let expected = [
             FileLines {
                 path: "/a.rs".into(),
-                lines: share(1, 3),
-                branches: share(1, 4),
+                lines: share(2, 4),
+                branches: share(1, 5),
                 unreached: vec![2, 10],
-                one_sided: vec![1],
+                one_sided: vec![1, 3],
             },
             FileLines { path: "/b.rs".into(), branches: share(1, 1), ..FileLines::default() },
         ];

@@ -82,6 +82,10 @@ pub(crate) fn wal(path: &Path, output: &mut Output) -> Result<Outcome, Failure> 
         Some(name) => vec![name],
         None => oldest_first(&env, segment_names(&env)?),
     };
+    if names.is_empty() {
+        let sentence = format!("{} holds no database, or one without a log", path.display());
+        return Err(Failure::Usage(sentence));
+    }
     for name in names {
         dump_segment(&env, &name, output)?;
     }

@@ -22,6 +22,19 @@ fn what_was_put_is_got_and_scanned() {
     assert_eq!(tool.run(&["scan", ".", "--limit", "0"]).done(), "");
 }
 
+/// A hyphen in front of a number does not make an option of it, and behind `--`
+/// none does.
+#[test]
+fn keys_and_values_may_start_with_a_hyphen() {
+    let tool = Tool::new();
+    tool.run(&["put", ".", "-1", "-2.5"]).done();
+    assert_eq!(tool.run(&["get", ".", "-1"]).done(), "-2.5\n");
+    tool.run(&["del", ".", "-1"]).done();
+    assert_eq!(tool.run(&["get", ".", "-1"]).failed(1), "");
+    tool.run(&["put", ".", "--", "-x", "--json"]).done();
+    assert_eq!(tool.run(&["get", ".", "--", "-x"]).done(), "--json\n");
+}
+
 #[test]
 fn programs_get_objects() {
     let tool = Tool::new();
@@ -45,6 +58,7 @@ fn every_byte_goes_in_and_comes_out() {
     // What is printed can be given back.
     let printed = printed.strip_suffix('\n').unwrap();
     assert!(printed.contains("ABC") && printed.contains("\\\\") && printed.ends_with("\\xff"));
+    assert!(printed.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{printed:?}");
     assert_eq!(tool.run(&["get", ".", printed]).done(), format!("{printed}\n"));
     let engine = Engine::open(tool.path(), Options::default()).unwrap();
     let bytes: Vec<u8> = (0..=255).collect();

@@ -80,6 +80,9 @@ fn a_manifest_is_printed_edit_by_edit() {
     let table = &edits[0]["added"][0][1];
     assert_eq!((&table["smallest_key"], &table["largest_key"]), (&json!("apple"), &json!("date")));
     assert_eq!(table["file_uid"].as_str().unwrap().len(), 32, "{table}");
+    tool.run(&["compact", "."]).done();
+    let text = tool.run(&["dump-manifest", "."]).done();
+    assert!(text.contains(" remove L0 1"), "{text}");
 }
 
 #[test]

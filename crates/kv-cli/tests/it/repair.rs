@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use expect_test::expect;
+use kv_engine::{Engine, FlushSize, Options};
 use serde_json::json;
 
 use crate::tool::{Tool, kv};
@@ -53,6 +54,25 @@ fn losses_are_listed_and_are_exit_code_5() {
 }
 
 #[test]
+fn a_prefix_leaves_out_what_stands_behind_a_gap() {
+    let tool = Tool::new();
+    let options = Options { memtable_flush_size: FlushSize::Bytes(1 << 20), ..Options::default() };
+    let engine = Engine::open(tool.path(), options).unwrap();
+    for key in ["one", "two", "three"] {
+        engine.put(key.as_bytes(), b"value").unwrap();
+    }
+    engine.close().unwrap();
+    let second = tool.json(&["dump-wal", "wal.log"])[1]["offset"].as_u64().unwrap();
+    flip(&tool.path().join("wal.log"), second as usize + 30);
+    for (keep, kept) in [("proven", "one\tvalue\nthree\tvalue\n"), ("prefix", "one\tvalue\n")] {
+        let run = tool.run(&["repair", ".", "--to", keep, "--keep", keep]);
+        assert_eq!(run.code, 5, "{}", run.out);
+        assert!(run.out.contains("LOST writes 2 to 2"), "{}", run.out);
+        assert_eq!(scan(keep, &tool), kept, "{}", run.out);
+    }
+}
+
+#[test]
 fn a_database_without_a_manifest_is_put_together_again() {
     let tool = Tool::with_fruit();
     std::fs::remove_file(tool.files("MANIFEST_", "").remove(0)).unwrap();
@@ -72,9 +92,9 @@ fn wrong_directories_are_refused_and_left_alone() {
     let empty = Tool::new();
     let complaint = empty.run(&["repair", ".", "--to", "new"]).failed(2);
     assert!(complaint.contains("holds no database"), "{complaint}");
-    let complaint = kv(&["repair", "/nowhere/at/all", "--to", "/tmp/never"]).failed(3);
+    let complaint = empty.run(&["repair", "/nowhere/at/all", "--to", "never"]).failed(3);
     assert!(complaint.contains("/nowhere/at/all"), "{complaint}");
-    assert!(!Path::new("/tmp/never").exists());
+    assert!(!empty.path().join("never").exists());
     let help = kv(&["repair", "--help"]).done();
     for part in ["--to <TO>", "--keep <KEEP>", "5 the new database is sound", "proven", "prefix"] {
         assert!(help.contains(part), "{part}: {help}");

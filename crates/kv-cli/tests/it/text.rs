@@ -32,8 +32,10 @@ fn help() {
           -V, --version  Print version
 
         Keys and values are bytes: printable ones stand for themselves, all others are
-        written as \xNN, and a backslash as \\. A directory that a server has open is
-        refused; stop the server or send it the command (KV.STATS, KV.FLUSH, ...).
+        written as \xNN, and a backslash as \\. One that starts with a hyphen and is no
+        number stands behind --: kv get data -- -x.
+        A directory that a server has open is refused; stop the server or send it the
+        command (KV.STATS, KV.FLUSH, ...).
         JSON has keys and values in the same form, and identities in hexadecimal.
 
         Exit codes: 0 done, 1 a check failed or the key is absent, 2 usage,

@@ -1,5 +1,6 @@
 //! Runs the program and keeps what it says.
 
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -87,7 +88,20 @@ impl Tool {
         command().current_dir(self.path()).args(arguments).output().unwrap().into()
     }
 
-    /// The same with `--json`.
+    /// All that a run says, on both channels, in the order in which it does.
+    pub(crate) fn said(&self, arguments: &[&str]) -> String {
+        let mut both = tempfile::tempfile().unwrap();
+        let (out, err) = (both.try_clone().unwrap(), both.try_clone().unwrap());
+        let mut command = command();
+        command.current_dir(self.path()).args(arguments).stdout(out).stderr(err);
+        command.status().unwrap();
+        let mut said = String::new();
+        both.rewind().unwrap();
+        both.read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// The same as [`run`](Tool::run) with `--json`.
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let run = self.run(&[&["--json"], arguments].concat());
         assert_eq!((run.code, run.err.as_str()), (0, ""));

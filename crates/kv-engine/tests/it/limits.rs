@@ -35,16 +35,18 @@ fn a_batch_over_its_limit_is_refused_where_it_is_built() {
     let mut batch = WriteBatch::new();
     let mut refused = None;
     for number in 0..8u8 {
+        let before = batch.size_bytes();
         if let Err(error) = batch.put(&[number], &value) {
-            refused = Some((number, error));
+            refused = Some((number, error, before));
             break;
         }
     }
-    let (number, error) = refused.expect("there is a limit");
+    let (number, error, before) = refused.expect("there is a limit");
     assert!(matches!(error, Error::TooLarge { what: "batch", .. }), "{error:?}");
     assert!(number >= 3, "three halves of the largest value fit: {number}");
-    assert!(batch.size_bytes() <= MAX_BATCH_BYTES);
-    assert_eq!(batch.count(), u32::from(number), "the batch is as it was");
+    assert!(before <= MAX_BATCH_BYTES);
+    let as_it_was = (before, u32::from(number));
+    assert_eq!((batch.size_bytes(), batch.count()), as_it_was, "the batch is as it was");
 }
 
 /// One value larger than the whole memory table, and many small keys: both are
@@ -56,6 +58,9 @@ fn memory_of_large_values_and_of_many_keys_is_accounted_for() {
     let engine = open(&disk, options);
     engine.put(b"large", &vec![1; 1 << 20]).unwrap();
     assert!(engine.stats().memtable_bytes >= 1 << 20);
+    engine.put(b"small", b"").unwrap();
+    let stats = engine.stats();
+    assert!(stats.frozen_memtables == 1 && stats.memtable_bytes >= 1 << 20, "{stats:?}");
     for number in 0..20_000u32 {
         engine.write(one(number), Durability::Os).unwrap();
         let held = engine.stats().memtable_bytes;

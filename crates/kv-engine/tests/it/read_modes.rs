@@ -47,24 +47,29 @@ fn background_work(engine: &Engine) -> kv_engine::Result<()> {
 /// damage reaches a new table, and reads of everything else go on.
 #[test]
 fn compaction_never_passes_damage_on() {
-    for mode in MODES {
+    // Damage in the first block, and in the last one.
+    let cases = MODES.into_iter().flat_map(|mode| [(mode, 0, 6), (mode, 6, 0)]);
+    for (mode, damaged, sound) in cases {
         let disk = with_two_tables();
         let before = tables(&disk);
         assert_eq!(before.len(), 2);
         let newest = before.last().unwrap();
         let whole = disk.read_file(newest).unwrap();
-        // The first block, behind the header.
-        disk.corrupt(newest, 80 + 30, 1);
+        let is_value = |part: &[u8]| *part == [1; 60];
+        let mut values = whole.windows(60);
+        let place =
+            if damaged == 0 { values.position(is_value) } else { values.rposition(is_value) };
+        disk.corrupt(newest, place.unwrap() as u64 + 5, 1);
         let engine = open(&disk, options(mode));
         let outcome = background_work(&engine);
-        let what = format!("{mode:?}: {outcome:?}");
+        let what = format!("{mode:?}, key {damaged}: {outcome:?}");
         match outcome {
             Err(Error::Poisoned { cause }) => assert!(cause.contains(newest), "{cause}"),
             other => panic!("{mode:?}: {other:?}"),
         }
         assert_eq!(tables(&disk), before, "{what}: the inputs stay, and nothing else");
-        assert!(matches!(engine.get(&key(0)), Err(Error::Corruption { .. })), "{what}");
-        assert_eq!(engine.get(&key(6)).unwrap().unwrap(), [1; 60], "{what}: others are served");
+        assert!(matches!(engine.get(&key(damaged)), Err(Error::Corruption { .. })), "{what}");
+        assert_eq!(engine.get(&key(sound)).unwrap().unwrap(), [1; 60], "{what}: others are served");
         assert_eq!(engine.get(&key(100)).unwrap().unwrap(), *b"in memory", "{what}");
         drop(engine);
         // With the right file put back, all is as it was.
@@ -91,8 +96,8 @@ fn a_map_that_fails_is_read_by_calls() {
     }
 }
 
-/// Every table is mapped only when it is sealed, synced and in the manifest, and
-/// never changes while a map of it is alive.
+/// Every table is mapped only when it is sealed and synced, and never changes while
+/// a map of it is alive.
 #[test]
 fn only_finished_tables_are_mapped() {
     let disk = SimDisk::new(2);

@@ -48,6 +48,9 @@ fn patient(compression: Compression) -> (SimDisk, Contents) {
     put(40, noise(40, 70_000));
     put(41, b"again ".repeat(20_000));
     put(42, noise(42, 200_000));
+    // LZ4 halves it, and it is still longer than a block.
+    let halves = (0..4).map(|part| noise(60 + part, 40_000));
+    put(45, halves.flat_map(|half| [half.clone(), half].concat()).collect());
     engine.compact().unwrap();
     for number in 0..10 {
         put(3 * number, format!("second {number} ").repeat(9).into_bytes());
@@ -188,7 +191,8 @@ fn an_unreadable_part_of_the_log_is_a_gap() {
             assert!(lost <= 5, "{lost} keys, {what}");
             assert!(tables_alone.iter().all(|(key, _)| found.contains_key(key)), "{what}");
             assert!(lost == 0 || !report.is_complete(), "{what}");
-            gaps += usize::from((1..5).contains(&lost));
+            // The newest write is behind it.
+            gaps += usize::from(lost > 0 && found.contains_key(&b"key054"[..]));
         }
     }
     assert!(gaps > 0, "no fault left a gap with records around it");

@@ -251,6 +251,22 @@ fn of_several_manifests_the_newest_that_says_anything_counts() {
     both.assert_rest_is_sound(&report, "both damaged");
 }
 
+/// What is left of the newer manifest counts, and not a whole older one.
+#[test]
+fn a_damaged_manifest_counts_before_a_whole_older_one() {
+    let specimen = Specimen::new();
+    let disk = specimen.with("", None);
+    drop(open(&disk, tiny()));
+    let newest = kv_engine::current_manifest(&disk.env()).unwrap().unwrap();
+    assert!(newest > specimen.manifest);
+    disk.write_file(&specimen.manifest, &specimen.bytes(&specimen.manifest));
+    let second = record_places(&disk.read_file(&newest).unwrap(), 2)[1];
+    disk.corrupt(&newest, second as u64 + 30, 0x20);
+    let report = check(&disk);
+    assert!(tells(&report, &newest, second + 30), "{report:?}");
+    assert_eq!((&report.manifest, report.manifest_state), (&newest, ManifestState::Partial));
+}
+
 #[test]
 fn whatever_happens_to_the_manifest_damage_of_every_other_file_is_told() {
     let specimen = Specimen::new();
