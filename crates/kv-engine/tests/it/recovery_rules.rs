@@ -2,6 +2,7 @@
 //! which name, which files are ours to remove, and which numbers come next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kv_engine::{Engine, Env, Error, Options, current_manifest, read_manifest_edits};
 use kv_env::{CrashChoice, DirEntry, DirLock, Fs, ReadFile, SimDisk, WriteFile};
@@ -277,4 +278,37 @@ fn a_leftover_that_is_gone_is_no_error() {
     let engine = Engine::open_in(env, options()).unwrap();
     assert_eq!(contents(&engine).len(), 1);
     assert!(!names(&disk).contains(&"MANIFEST_000001".into()));
+}
+
+/// Of the numbers that a killed process has reserved any may be in use.
+#[test]
+fn the_numbers_of_a_killed_process_are_not_given_again() {
+    let disk = closed(true);
+    let engine = open(&disk, options());
+    let killed = disk.kill(disk.op_count());
+    drop(engine);
+    let engine = open(&killed, options());
+    engine.put(b"more", b"value").unwrap();
+    engine.flush().unwrap();
+    let tables: Vec<String> =
+        names(&killed).into_iter().filter(|name| name.ends_with(".db")).collect();
+    assert_eq!(tables, ["sst_000001.db", "sst_000066.db"], "2 to 65 were reserved");
+}
+
+/// The manifest that an open writes knows all that the one before it did.
+#[test]
+fn the_place_of_the_scrub_outlives_an_open_that_is_killed() {
+    let disk = closed(true);
+    let engine = open(&disk, options());
+    disk.clock().advance(Duration::from_secs(1000));
+    while engine.scrub_step().unwrap() {}
+    let completed_ms = engine.stats().scrub_completed_ms;
+    assert!(completed_ms >= 1_000_000, "{completed_ms}");
+    engine.close().unwrap();
+    let mut killed = disk;
+    for _ in 0..2 {
+        let engine = open(&killed, options());
+        assert_eq!(engine.stats().scrub_completed_ms, completed_ms);
+        killed = killed.kill(killed.op_count());
+    }
 }
