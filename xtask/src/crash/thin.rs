@@ -49,11 +49,11 @@ const DIRECTORY: &str = "the directory";
 /// refused everything from then on, before a sync of ours was answered by EIO:
 /// checked like the others, and done again.
 const READ_ONLY: &str = "none, but read-only";
-/// What is noted where a sync failed as it is meant to, but with ENOSPC, for the
-/// device passes on what it met below: checked like the others, and done again.
-const SYNC_WITHOUT_SPACE: &str = "none, but a sync without space";
+/// What is added to the name of a file whose sync failed as it is meant to, but
+/// with ENOSPC, for the device passes on what it met below.
+const WITHOUT_SPACE: &str = "for want of space";
 /// What counts for nothing: another experiment than the one that is meant.
-const NOTES: [&str; 4] = [DIRECTORY, NO_SPACE, READ_ONLY, SYNC_WITHOUT_SPACE];
+const NOTES: [&str; 3] = [DIRECTORY, NO_SPACE, READ_ONLY];
 /// One cycle in so many leaves the zeros in the image.
 const DIG_ODDS: u64 = 3;
 /// Devices tried for each one that fails as meant, at the most.
@@ -77,7 +77,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
                 break;
             }
         }
-        let counts = synced.iter().map(|(name, count)| format!("EIO from a sync: {name} {count}"));
+        let counts = synced.iter().map(|(name, count)| format!("a failed sync: {name} {count}"));
         rig.remarks.extend(counts);
         let remark = rig.remarks.join(", ");
         match rig.cycles == cycles {
@@ -133,7 +133,7 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
 }
 
 /// Every kind of write is refused, in words that say what to do, and because a
-/// sync was answered by EIO: anything else would be another experiment. Returns
+/// sync was answered by an error: anything else would be another experiment. Returns
 /// the name of the file, or one of the notes above.
 fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     let writes: [&[&[u8]]; 4] = [
@@ -161,7 +161,7 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     Ok(name)
 }
 
-/// The file whose sync failed with EIO, or the note for a file system that went
+/// The file whose sync failed, with EIO or for want of space, or the note for a file system that went
 /// read-only, if that is the reason of a refusal which also says what to do.
 fn poisoned_by(text: &str) -> Option<String> {
     // The cause may have brackets and advice of its own.
@@ -173,16 +173,17 @@ fn poisoned_by(text: &str) -> Option<String> {
         return Some(READ_ONLY.into());
     }
     let (_, sync) = cause.rsplit_once("sync ")?;
-    if sync.ends_with("(os error 28)") {
-        return Some(SYNC_WITHOUT_SPACE.into());
-    }
-    let file = sync.strip_suffix("(os error 5)")?;
-    let path = file.split_once(": ")?.0;
+    let path = sync.split_once(": ")?.0;
     let name = match path.starts_with("directory ") {
         true => DIRECTORY,
         false => path.rsplit('/').next().unwrap_or(path),
     };
-    Some(name.to_owned())
+    match (sync.ends_with("(os error 5)"), sync.ends_with("(os error 28)")) {
+        (true, _) => Some(name.to_owned()),
+        (_, true) if name != DIRECTORY => Some(format!("{name} {WITHOUT_SPACE}")),
+        (_, true) => Some(DIRECTORY.to_owned()),
+        _ => None,
+    }
 }
 
 /// Takes the zeros out of the image of a file system that nobody writes to now:
@@ -213,10 +214,10 @@ pub(crate) fn used_kib(point: &Path) -> Outcome<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECTORY, READ_ONLY, SYNC_WITHOUT_SPACE, poisoned_by};
+    use super::{DIRECTORY, READ_ONLY, poisoned_by};
 
     #[test]
-    fn only_a_sync_that_met_eio_or_an_aborted_journal_is_a_cause() {
+    fn only_a_sync_that_failed_or_an_aborted_journal_is_a_cause() {
         let refusal = |cause: &str| {
             poisoned_by(&format!(
                 "MISCONF the engine stopped accepting writes after a failure ({cause}); the \
@@ -234,7 +235,7 @@ mod tests {
         let advised = format!("{aborted}; the file system cannot be written to");
         assert_eq!(refusal(&advised).as_deref(), Some(READ_ONLY));
         let full = "cannot sync the log: sync /a/wal.log: No space left on device (os error 28)";
-        assert_eq!(refusal(full).as_deref(), Some(SYNC_WITHOUT_SPACE));
+        assert_eq!(refusal(full).as_deref(), Some("wal.log for want of space"));
         let silent = format!("MISCONF the engine stopped after a failure ({aborted}); no advice");
         assert_eq!(poisoned_by(&silent), None);
         for other in [
