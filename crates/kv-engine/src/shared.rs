@@ -3,9 +3,8 @@
 //! Lock order, outermost first: writer role, sync role, manifest, directory,
 //! busy set, view change, pending groups, segment state. The pass of the scrub
 //! comes before the manifest; its findings and its place, in this order, are the
-//! innermost. At the end of a close the hold on the directory comes before all.
-//! Nothing else nests. No lock that a caller needs is held across a write of a
-//! background thread.
+//! innermost. Nothing else nests. No lock that a caller needs is held across a
+//! write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
