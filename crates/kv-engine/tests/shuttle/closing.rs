@@ -93,10 +93,11 @@ fn is_done_or_refused<T: std::fmt::Debug>(outcome: kv_engine::Result<T>) {
 }
 
 /// What callers can do that waits for others.
-const CALLS: [fn(&World); 3] = [
+const CALLS: [fn(&World); 4] = [
     |world| is_done_or_refused(world.write("written", Call::Write(Durability::Sync))),
     |world| is_done_or_refused(world.write("submitted", Call::Submit(Durability::Sync))),
     |world| is_done_or_refused(world.engine.flush()),
+    |world| is_done_or_refused(world.engine.compact()),
 ];
 
 /// An engine with writes in memory and the next segment at hand, whose flush thread

@@ -11,9 +11,8 @@ use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk};
 use shuttle::sync::mpsc;
 
 use crate::explore::explore;
-use crate::overtaken::{UNSYNCED, submit};
+use crate::overtaken::{UNSYNCED, runs_in, submit};
 use crate::ports::ports;
-use crate::steered::runs_in;
 use crate::steered::{Stage, at_every_step};
 use crate::world::{World, roomy, tiny};
 

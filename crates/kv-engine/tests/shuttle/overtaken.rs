@@ -10,7 +10,7 @@ use kv_env::{Failure, Fault, Operation};
 use shuttle::sync::mpsc;
 
 use crate::full_disk::noise;
-use crate::steered::{Stage, at_every_step, runs_in};
+use crate::steered::{Stage, at_every_step};
 use crate::world::{Call, World, roomy, tiny};
 
 const SYNCED: Call = Call::Write(Durability::Sync);
@@ -18,6 +18,11 @@ pub(crate) const UNSYNCED: Call = Call::Write(Durability::Os);
 
 /// Frozen memory tables that may wait for their flush.
 const MAX_FROZEN: u64 = 3;
+
+/// True in a thread of that name.
+pub(crate) fn runs_in(name: &str) -> bool {
+    shuttle::thread::current().name() == Some(name)
+}
 
 pub(crate) type Answers = mpsc::Receiver<Result<SeqNo, Error>>;
 

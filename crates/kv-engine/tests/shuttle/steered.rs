@@ -77,11 +77,6 @@ pub(crate) fn at_every_step(body: impl Fn(&Stage) + Send + Sync + 'static) -> us
     step.0.plan().step - 1
 }
 
-/// True in a thread of that name.
-pub(crate) fn runs_in(name: &str) -> bool {
-    shuttle::thread::current().name() == Some(name)
-}
-
 /// Says at which step a schedule failed.
 struct StepOfFailure(Stage);
 

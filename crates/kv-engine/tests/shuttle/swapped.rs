@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kv_engine::{Durability, SeqNo};
 
-use crate::steered::{Stage, at_every_step, runs_in};
+use crate::overtaken::runs_in;
+use crate::steered::{Stage, at_every_step};
 use crate::world::{Call, World, tiny};
 
 const UNSYNCED: Call = Call::Write(Durability::Os);
