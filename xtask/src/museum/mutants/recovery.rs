@@ -70,12 +70,9 @@ pub(super) const MUTANTS: [Mutant; 9] = [
         hunt: Hunt::Simulation,
         bug: "a table of a crashed process is in the way of a new one, or taken for it",
         file: "kv-engine/src/recovery.rs",
-        original: "    state.next_file_id += FILE_ID_RESERVE;",
-        code: "    if !MUTANT {
-        state.next_file_id += FILE_ID_RESERVE;
-    } else {
-        state.next_file_id = FILE_ID_RESERVE + 1;
-    }",
+        original: "    state.next_file_id = ids.fold(state.next_file_id, u64::max) + FILE_ID_RESERVE;",
+        code: "    let next = if MUTANT { 1 } else { ids.fold(state.next_file_id, u64::max) };
+    state.next_file_id = next + FILE_ID_RESERVE;",
     },
     Mutant {
         name: "live-tables-as-orphans",

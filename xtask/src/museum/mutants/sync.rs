@@ -27,11 +27,13 @@ pub(super) const MUTANTS: [Mutant; 10] = [
         file: "kv-engine/src/sync.rs",
         original: "            Err(error) => {
                 self.poison(format!(\"cannot sync the log: {error}\"));
+                Vec::new()
             }
             Ok(()) => {
                 let pending",
         code: "            Err(error) if !MUTANT || handle.sync().is_err() => {
                 self.poison(format!(\"cannot sync the log: {error}\"));
+                Vec::new()
             }
             _ => {
                 let pending",
@@ -64,23 +66,25 @@ pub(super) const MUTANTS: [Mutant; 10] = [
         hunt: Hunt::Simulation,
         bug: "the old log is not synced when a newer one is used (LevelDB #193)",
         file: "kv-engine/src/freeze.rs",
-        original: "if self.sync_last(&mut writer.log).is_err() {",
-        code: "if (MUTANT && writer.log.flush().is_err())
-            || (!MUTANT && self.sync_last(&mut writer.log).is_err())
-        {",
+        original: "        let Ok(role) = self.sync_last(&mut writer.log) else { return };",
+        code: "        let role = match MUTANT {
+            true => writer.log.flush().map(|()| None),
+            false => self.sync_last(&mut writer.log).map(Some),
+        };
+        let Ok(role) = role else { return };",
     },
     Mutant {
         name: "close-without-sync",
         hunt: Hunt::Simulation,
         bug: "a proper close leaves the end of the log to luck",
         file: "kv-engine/src/close.rs",
-        original: "        self.sync_last(&mut writer.log)?;",
+        original: "        let _role = self.sync_last(&mut writer.log)?;",
         code: "        if MUTANT {
             let _ = writer.log.flush();
             self.acknowledge_all();
             return Ok(());
         }
-        self.sync_last(&mut writer.log)?;",
+        let _role = self.sync_last(&mut writer.log)?;",
     },
     Mutant {
         name: "visible-before-durable",

@@ -10,9 +10,9 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         hunt: Hunt::Schedules("commit::writers_of_all_kinds"),
         bug: "what was appended during a sync counts as synced (RocksDB #10560, Pebble vfsSync)",
         file: "kv-engine/src/sync.rs",
-        original: "                self.finish(pending, target);",
+        original: "                self.finish(pending, target)",
         code: "                let target = if MUTANT { pending.appended } else { target };
-                self.finish(pending, target);",
+                self.finish(pending, target)",
     },
     Mutant {
         name: "sync-of-the-old-segment",
@@ -172,9 +172,14 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         hunt: Hunt::Schedules("failing::a_failed_sync_beside"),
         bug: "of two syncs one is told of lost pages, and the other acknowledges (Pebble vfsSync)",
         file: "kv-engine/src/sync.rs",
-        original: "        let _role = self.sync.role.lock();
+        original: "        let role = self.sync.role.lock();
         self.poison.check()?;",
-        code: "        let _role = (!MUTANT).then(|| self.sync.role.lock());
+        code: "        if MUTANT {
+            self.poison.check()?;
+            log.sync().map_err(|error| self.poison(format!(\"cannot sync the log: {error}\")))?;
+            return Ok(self.sync.role.lock());
+        }
+        let role = self.sync.role.lock();
         self.poison.check()?;",
     },
     Mutant {
@@ -259,11 +264,11 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         bug: "a write that came while the engine closed is never answered",
         file: "kv-engine/src/close.rs",
         original: "        self.drive_writer();
-        self.signals.close();",
+        outcome",
         code: "        if !MUTANT {
             self.drive_writer();
         }
-        self.signals.close();",
+        outcome",
     },
     Mutant {
         name: "closing-tells-nobody",
