@@ -6,7 +6,7 @@
 //! be found: those of a prefix of the commits that has all the promised ones
 //! (I1, I2), each batch wholly or not at all (I3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::keys::{self, COUNTER};
@@ -316,6 +316,15 @@ impl History {
         self.last_with(found).is_some_and(|index| index >= floor)
     }
 
+    /// True if `found` is no earlier than `least`, and no more than the last of the
+    /// promises that came after `kept` is missing.
+    pub(crate) fn is_short_between(&self, found: &State, least: &State, kept: &State) -> bool {
+        let [found, least, kept] = [found, least, kept].map(|state| self.last_with(state));
+        let (Some(found), Some(least), Some(kept)) = (found, least, kept) else { return false };
+        let later = self.entries[kept + 1..].iter().filter_map(|entry| entry.durable);
+        found >= least && later.collect::<BTreeSet<_>>().len() <= 1
+    }
+
     /// The state of entry `index`.
     pub(crate) fn state(&self, index: usize) -> &Arc<State> {
         &self.entries[index].state
@@ -430,6 +439,20 @@ mod tests {
             Arc::from(&b"key"[..]),
             Arc::from(&b"never written"[..])
         )])));
+    }
+
+    #[test]
+    fn what_stands_around_a_damaged_place_bounds_what_it_may_cost() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        let state = |index: usize| Arc::clone(history.state(index));
+        let is_short = |found, least, kept| {
+            history.is_short_between(&state(found), &state(least), &state(kept))
+        };
+        assert!(is_short(1, 1, 3), "all that is lost lies there");
+        assert!(!is_short(0, 1, 3), "what lies in front is lost as well");
+        assert!(is_short(1, 1, 1), "the last promise may be missing too");
+        assert!(!is_short(0, 0, 0), "two promises behind it are not both lost");
     }
 
     #[test]

@@ -14,6 +14,10 @@ use crate::script::Script;
 use crate::trouble::SECTOR_BYTES;
 use crate::world::{Verdict, World};
 
+/// Length of a frame of the log: the stamp at its beginning says what had been
+/// synced before.
+const FRAME_BYTES: u64 = 4096;
+
 /// What damaged images came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RotFigures {
@@ -65,6 +69,21 @@ enum Damage {
     MisdirectedRead { sector: u64, other: u64 },
     /// A sector cannot be read.
     Unreadable { sector: u64 },
+}
+
+impl Damage {
+    /// The sector that is hurt; none if it is more than one.
+    fn sector(self) -> Option<u64> {
+        match self {
+            Damage::Flip { offset, .. } => Some(offset / SECTOR_BYTES),
+            Damage::Zeros { sector }
+            | Damage::Swapped { sector, .. }
+            | Damage::Foreign { sector, .. }
+            | Damage::MisdirectedRead { sector, .. }
+            | Damage::Unreadable { sector } => Some(sector),
+            Damage::Shorter { .. } => None,
+        }
+    }
 }
 
 /// Runs `script`, then damages what it left, once after a kill and once after a
@@ -213,7 +232,7 @@ impl<'a> Base<'a> {
         figures.images += 1;
         let disk = self.damaged(name, damage);
         let is_empty = self.became_empty(&disk, name, damage);
-        let counted = self.judge(&disk, damage, is_empty)?;
+        let counted = self.judge(&disk, name, damage, is_empty)?;
         if disk.is_stopped() {
             figures.ended += 1;
         } else {
@@ -243,7 +262,13 @@ impl<'a> Base<'a> {
     }
 
     /// Opens a damaged disk and asks it everything.
-    fn judge(&self, disk: &SimDisk, damage: Damage, is_empty: bool) -> Verdict<Outcome> {
+    fn judge(
+        &self,
+        disk: &SimDisk,
+        name: &str,
+        damage: Damage,
+        is_empty: bool,
+    ) -> Verdict<Outcome> {
         let engine = match Engine::open_in(disk.env(), self.world.settings.engine_options()) {
             Ok(engine) => engine,
             Err(error) => return check_typed(&error, damage).map(|()| Outcome::Refused),
@@ -251,20 +276,51 @@ impl<'a> Base<'a> {
         let report = engine.recovery_report().clone();
         let has_cut = report.segments.iter().any(|segment| segment.cut.is_some());
         let found = reading::contents(&engine);
-        // Behind a kill, rot of the last write cannot always be told from a
+        // Behind a kill, rot of the end of the log cannot always be told from a
         // tear; what is left must be a state that only such a loss can leave, and
         // the cut be reported unless there is nothing to report.
         if let Ok(found) = &found
             && (has_cut || is_empty)
             && !self.was_closed
             && *found != self.state
-            && self.world.history.is_at_most_one_promise_short(found)
+            && self.may_pass_for_a_tear(name, damage, found)?
         {
             let checked = reading::check_everything(&engine, found, &self.world.keys);
             checked.map_err(|failure| failure.to_string())?;
             return Ok(if has_cut { Outcome::Cut } else { Outcome::Vanished });
         }
         self.judge_reads(&engine, damage, found)
+    }
+
+    /// True if `found` lacks nothing but the last promise, or what a damaged sector
+    /// of the log hides. Behind the sector a record is found only by the one before
+    /// it, and until the next frame no stamp proves that there was one: rot may cost
+    /// the rest of a frame, and of what lies behind that the last promise.
+    fn may_pass_for_a_tear(&self, name: &str, damage: Damage, found: &State) -> Verdict<bool> {
+        let history = &self.world.history;
+        if history.is_at_most_one_promise_short(found) {
+            return Ok(true);
+        }
+        let Some(sector) = damage.sector().filter(|_| name.starts_with("wal")) else {
+            return Ok(false);
+        };
+        let start = sector * SECTOR_BYTES;
+        let least = self.state_without(name, start)?;
+        let kept = self.state_without(name, (start / FRAME_BYTES + 1) * FRAME_BYTES)?;
+        Ok(history.is_short_between(found, &least, &kept))
+    }
+
+    /// What the database would hold had nothing been written to the log `name` from
+    /// `offset` on.
+    fn state_without(&self, name: &str, offset: u64) -> Verdict<State> {
+        let disk = self.world.settings.ready(self.disk.crash(kv_env::CrashChoice::All));
+        let mut bytes = disk.read_file(name).expect("the file was listed");
+        let kept = bytes.len().min(offset as usize);
+        bytes[kept..].fill(0);
+        disk.write_file(name, &bytes);
+        let engine = Engine::open_in(disk.env(), self.world.settings.engine_options());
+        let engine = engine.map_err(|error| error.to_string())?;
+        reading::contents(&engine).map_err(|failure| failure.to_string())
     }
 
     fn judge_reads(

@@ -126,17 +126,21 @@ fn a_full_disk_is_told_and_heals() {
     let noise: Vec<u8> =
         (0..4000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut stored = 0;
-    let refused = loop {
+    for attempt in 0.. {
+        assert!(attempt < 10_000, "the disk has an end");
         match client.call([&b"SET"[..], format!("key{stored}").as_bytes(), &noise]) {
-            Wire::Error(text) => break text,
-            reply => assert_eq!(reply, Wire::ok()),
+            Wire::Error(text) => assert!(text.starts_with("ERR no space left"), "{text}"),
+            reply => {
+                assert_eq!(reply, Wire::ok());
+                stored += 1;
+                continue;
+            }
         }
-        stored += 1;
-        assert!(stored < 10_000, "the disk has an end");
-    };
-    assert!(refused.starts_with("ERR no space left"), "{refused}");
-    assert_eq!(info(&mut client, "disk_full"), "1");
-    assert_eq!(info(&mut client, "health"), "disk_full");
+        // A compaction that ends may make room for some more.
+        if info(&mut client, "disk_full") == "1" && info(&mut client, "health") == "disk_full" {
+            break;
+        }
+    }
     assert_eq!(client.say("GET key0"), Wire::Bulk(noise.clone()), "reads go on");
     disk.set_capacity(None);
     wait_for(&mut client, "health", "ok");
