@@ -73,7 +73,8 @@ pub(super) const PLANS: [Plan; 16] = [
         |setting, cycles| shut::run(setting, "xfs", cycles),
         &[Need::Mounts, XFS],
     ),
-    plan(E::Shut, "shut control", (3, Cycles(30)), shut::run_control, &[Need::Mounts, EXT4]),
+    // Of so many some find all synced by chance, and never half of them.
+    plan(E::Shut, "shut control", (20, Cycles(100)), shut::run_control, &[Need::Mounts, EXT4]),
     plan(E::Thin, "thin", (6, Cycles(250)), thin::run, &[Need::Mounts, EXT4]),
     plan(
         E::Enospc,

@@ -57,7 +57,7 @@ const NOTES: [&str; 3] = [DIRECTORY, NO_SPACE, READ_ONLY];
 /// One cycle in so many leaves the zeros in the image.
 const DIG_ODDS: u64 = 3;
 /// Devices tried for each one that fails as meant, at the most.
-const MOST_TRIES: u64 = 5;
+const MOST_TRIES: u64 = 10;
 /// Replies after which a device should long have failed.
 const PATIENCE: u64 = 50_000;
 
