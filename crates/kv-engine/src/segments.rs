@@ -147,8 +147,7 @@ impl Shared {
         self.env.fs.rename(names::NEXT_SEGMENT, names::ACTIVE_SEGMENT)?;
         self.sync_directory()?;
         let next = retired.id + 1;
-        let mut state = self.segments.state.lock();
-        state.names.entry(next).and_modify(|name| *name = names::ACTIVE_SEGMENT.into());
+        self.segments.state.lock().names.insert(next, names::ACTIVE_SEGMENT.into());
         Ok(())
     }
 

@@ -1,6 +1,8 @@
-//! A wrapper that makes calls of any file system fail, and counts them.
+//! A wrapper that makes calls of any file system fail, counts them, and lets
+//! something else happen right before one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use kv_core::{Pinned, Result};
@@ -9,9 +11,9 @@ use parking_lot::Mutex;
 use crate::fault::{Fault, FaultPlan, Operation};
 use crate::ports::{DirEntry, DirLock, Fs, ReadFile, SyncHandle, WriteFile};
 
-/// Passes calls on to another file system, but for those that a [`Fault`]
-/// picks: they fail before they reach it. Count the calls of a run, then run
-/// it once for each of them with a fault there.
+/// Passes calls on to another file system, but for those that a [`Fault`] or a
+/// [hook](FaultFs::hooked) picks: they fail before they reach it. Count the calls
+/// of a run, then run it once for each of them with a fault there.
 ///
 /// Names are those under which files were created or opened. Clones share the
 /// faults and the counts.
@@ -22,10 +24,19 @@ pub struct FaultFs {
     trusts_maps: bool,
 }
 
+/// Called before a call, with its kind and the name of its file.
+type Hook = dyn Fn(Operation, &str) -> Result<()> + Send + Sync;
+
 /// Decides which calls pass.
-#[derive(Debug, Default)]
 struct Gate {
     state: Mutex<GateState>,
+    hook: Box<Hook>,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.fmt(formatter)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +54,7 @@ impl Gate {
         };
         match failure {
             Some(failure) => Err(failure.error(operation, name.to_owned())),
-            None => Ok(()),
+            None => (self.hook)(operation, name),
         }
     }
 }
@@ -51,8 +62,20 @@ impl Gate {
 impl FaultFs {
     /// Wraps `inner`; no call fails yet.
     pub fn new(inner: Arc<dyn Fs>) -> FaultFs {
+        FaultFs::hooked(inner, |_, _| Ok(()))
+    }
+
+    /// Wraps `inner`; `hook` runs before every call that no fault picks, in the
+    /// thread of its caller and with no lock of this wrapper held. It gets the kind
+    /// of the call and the name of its file: the call waits for it, happens after
+    /// what it does, and fails with what it returns.
+    pub fn hooked(
+        inner: Arc<dyn Fs>,
+        hook: impl Fn(Operation, &str) -> Result<()> + Send + Sync + 'static,
+    ) -> FaultFs {
         let trusts_maps = inner.trusts_maps();
-        FaultFs { inner, gate: Arc::default(), trusts_maps }
+        let gate = Arc::new(Gate { state: Mutex::default(), hook: Box::new(hook) });
+        FaultFs { inner, gate, trusts_maps }
     }
 
     /// As on a network file system, whose maps are not to be relied on.

@@ -6,7 +6,8 @@
 //!   files are reached without following links.
 //! * [`SimDisk`] is a disk in memory that can lose power at any op, and says
 //!   what it would have held for each thing the power cut may have torn.
-//! * [`FaultFs`] makes chosen calls of either of them fail.
+//! * [`FaultFs`] makes chosen calls of either of them fail, or wait for something
+//!   else.
 //!
 //! What this crate is not: it does not know what is in a file, and it has no
 //! threads of its own.

@@ -6,25 +6,11 @@ use kv_engine::{Engine, Error, FlushSize, Options, current_manifest, verify_dire
 use kv_env::{CrashChoice, DeviceFault, Failure, Fault, Operation, SimDisk};
 
 use crate::interposed::Interposed;
-use crate::support::{contents, open, tiny};
+use crate::support::{contents, generations, open, tiny};
 
 /// Length of the header of a log, and where its first record starts.
 const HEADER_BYTES: usize = 4096;
 const FIRST_RECORD: usize = HEADER_BYTES + 16;
-
-/// Opens, writes and closes three times; each manifest as its close left it.
-fn generations(seed: u64) -> (SimDisk, Vec<(String, Vec<u8>)>) {
-    let disk = SimDisk::new(seed);
-    let mut manifests = Vec::new();
-    for number in 0..3u32 {
-        let engine = open(&disk, tiny());
-        engine.put(&number.to_be_bytes(), b"value").unwrap();
-        engine.close().unwrap();
-        let name = current_manifest(&disk.env()).unwrap().unwrap();
-        manifests.push((name.clone(), disk.read_file(&name).unwrap()));
-    }
-    (disk, manifests)
-}
 
 /// The refusal of an open, which has changed nothing.
 fn refusal(disk: &SimDisk, options: Options) -> Error {

@@ -6,7 +6,7 @@ use kv_engine::{Engine, Error, VersionEdit, WriteBatch, current_manifest};
 use kv_env::SimDisk;
 use kv_wal::LogWriter;
 
-use crate::support::{open, tiny};
+use crate::support::{generations, open, tiny};
 
 fn refusal(disk: &SimDisk) -> Error {
     match Engine::open_in(disk.env(), tiny()) {
@@ -100,15 +100,7 @@ fn two_copies_of_a_segment_are_refused() {
 /// the one before that: it is newer than both.
 #[test]
 fn a_manifest_under_the_name_of_an_older_one_is_refused() {
-    let disk = SimDisk::new(5);
-    let mut kept = Vec::new();
-    for number in 0..3u32 {
-        let engine = open(&disk, tiny());
-        engine.put(&number.to_be_bytes(), b"value").unwrap();
-        engine.close().unwrap();
-        let name = current_manifest(&disk.env()).unwrap().unwrap();
-        kept.push((name.clone(), disk.read_file(&name).unwrap()));
-    }
+    let (disk, kept) = generations(5);
     let [(first, oldest), (second, _), (third, newest)] = &kept[..] else { panic!() };
     assert!(first < second && second < third, "every open makes a manifest");
     disk.fs().remove(third).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv_engine::{Engine, Env, Error, Options, current_manifest, read_manifest_edits};
-use kv_env::{CrashChoice, DirEntry, DirLock, Fs, ReadFile, SimDisk, WriteFile};
+use kv_env::{CrashChoice, FaultFs, Operation, SimDisk};
 
 use crate::support::{contents, open, tiny};
 
@@ -226,55 +226,17 @@ fn an_open_leaves_the_segments_that_are_needed_and_no_other() {
     }
 }
 
-/// A file system on a server that answers a repeated removal: the file is gone,
-/// and the answer is that there is none.
-#[derive(Debug)]
-struct RepeatsRemovals(Arc<dyn Fs>);
-
-impl Fs for RepeatsRemovals {
-    fn remove(&self, name: &str) -> kv_engine::Result<()> {
-        self.0.remove(name)?;
-        self.0.remove(name)
-    }
-    fn describe(&self) -> String {
-        self.0.describe()
-    }
-    fn create(&self, name: &str) -> kv_engine::Result<Box<dyn WriteFile>> {
-        self.0.create(name)
-    }
-    fn open(&self, name: &str) -> kv_engine::Result<Arc<dyn ReadFile>> {
-        self.0.open(name)
-    }
-    fn rename(&self, from: &str, to: &str) -> kv_engine::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn truncate(&self, name: &str, len: u64) -> kv_engine::Result<()> {
-        self.0.truncate(name, len)
-    }
-    fn create_dir(&self, name: &str) -> kv_engine::Result<()> {
-        self.0.create_dir(name)
-    }
-    fn list(&self) -> kv_engine::Result<Vec<DirEntry>> {
-        self.0.list()
-    }
-    fn sync_dir(&self) -> kv_engine::Result<()> {
-        self.0.sync_dir()
-    }
-    fn lock(&self, name: &str) -> kv_engine::Result<Box<dyn DirLock>> {
-        self.0.lock(name)
-    }
-    fn free_space(&self) -> kv_engine::Result<u64> {
-        self.0.free_space()
-    }
-    fn reserve(&self, name: &str, bytes: u64) -> kv_engine::Result<()> {
-        self.0.reserve(name, bytes)
-    }
-}
-
+/// The server of a file system may repeat a removal: the file is gone, and the
+/// answer is that there is none.
 #[test]
 fn a_leftover_that_is_gone_is_no_error() {
     let disk = closed(true);
-    let env = Env { fs: Arc::new(RepeatsRemovals(disk.fs())), ..disk.env() };
+    let server = disk.fs();
+    let fs = FaultFs::hooked(disk.fs(), move |operation, name| match operation {
+        Operation::Remove => server.remove(name),
+        _ => Ok(()),
+    });
+    let env = Env { fs: Arc::new(fs), ..disk.env() };
     let engine = Engine::open_in(env, options()).unwrap();
     assert_eq!(contents(&engine).len(), 1);
     assert!(!names(&disk).contains(&"MANIFEST_000001".into()));

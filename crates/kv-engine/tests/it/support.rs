@@ -1,6 +1,6 @@
 //! Small engines for tests, and values that say where they belong.
 
-use kv_engine::{Background, Durability, Engine, FlushSize, KeyRange, Options};
+use kv_engine::{Background, Durability, Engine, FlushSize, KeyRange, Options, current_manifest};
 use kv_env::SimDisk;
 
 /// Options under which a few writes already freeze, flush and compact.
@@ -31,6 +31,21 @@ pub(crate) fn open(disk: &SimDisk, options: Options) -> Engine {
 /// Does background work until there is none.
 pub(crate) fn settle(engine: &Engine) {
     while engine.run_background_step().expect("background work succeeds") {}
+}
+
+/// A database that was opened, written to and closed three times, and the name and
+/// bytes of each manifest as its close left it.
+pub(crate) fn generations(seed: u64) -> (SimDisk, Vec<(String, Vec<u8>)>) {
+    let disk = SimDisk::new(seed);
+    let mut manifests = Vec::new();
+    for number in 0..3u32 {
+        let engine = open(&disk, tiny());
+        engine.put(&number.to_be_bytes(), b"value").unwrap();
+        engine.close().unwrap();
+        let name = current_manifest(&disk.env()).unwrap().unwrap();
+        manifests.push((name.clone(), disk.read_file(&name).unwrap()));
+    }
+    (disk, manifests)
 }
 
 /// Everything a scan shows, forwards; checked against the way back.

@@ -1,9 +1,9 @@
 //! The wrapper fails exactly the calls that it was told to fail.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use kv_core::Result;
-use kv_env::{Failure, Fault, FaultFs, Fs, Operation, SimDisk};
+use kv_core::{Error, Result};
+use kv_env::{CrashChoice, Failure, Fault, FaultFs, Fs, Operation, SimDisk};
 
 use crate::support::panic_text;
 
@@ -52,6 +52,35 @@ fn every_call_of_every_kind_can_fail_alone() {
         fs.inject(Fault::new(Failure::Device).of(operation).after(count));
         tour(&fs).unwrap();
     }
+}
+
+#[test]
+fn a_hook_comes_before_each_call_and_may_refuse_it() {
+    let disk = SimDisk::new(0);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (noted, under) = (Arc::clone(&seen), disk.fs());
+    let fs = FaultFs::hooked(disk.fs(), move |operation, name| {
+        noted.lock().unwrap().push((operation, name.to_owned(), under.list()?.len()));
+        match operation {
+            Operation::Sync => Err(Error::Busy("not now".into())),
+            _ => Ok(()),
+        }
+    });
+    let mut file = fs.create("wal.log").unwrap();
+    file.append(b"hello").unwrap();
+    assert!(matches!(file.sync(), Err(Error::Busy(_))));
+    assert!(matches!(file.sync_handle().sync(), Err(Error::Busy(_))));
+    fs.inject(Fault::new(Failure::Device).of(Operation::Open));
+    fs.open("wal.log").err().expect("a fault comes before the hook");
+    let call = |operation, files| (operation, "wal.log".to_owned(), files);
+    let expected = [
+        call(Operation::Create, 0),
+        call(Operation::Append, 1),
+        call(Operation::Sync, 1),
+        call(Operation::Sync, 1),
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+    assert_eq!(disk.crash(CrashChoice::None).read_file("wal.log"), None, "never synced");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use kv_env::{Failure, Fault, Operation};
 use kv_sstable::{Compression, TableDamage, TableOptions, TableSalvage};
 
 use crate::forge::Parts;
-use crate::support::{FILE_ID, NAME, accounts, disk_with, header, put, table_bytes};
+use crate::support::{
+    FILE_ID, NAME, accounts, disk_with, header, put, salvaged, small_blocks, table_bytes,
+};
 
 const FOOTER_BYTES: usize = 64;
 
@@ -28,15 +30,7 @@ impl Found {
 fn salvage_as(bytes: &[u8], header: FileHeader) -> Found {
     let disk = disk_with(bytes);
     let mut table = TableSalvage::open(disk.fs().open(NAME).unwrap(), header).unwrap();
-    let mut entries = Vec::new();
-    while table.advance().unwrap() {
-        entries.push(OwnedEntry {
-            key: table.key().to_vec(),
-            seqno: table.seqno(),
-            kind: table.kind(),
-            value: table.value().to_vec(),
-        });
-    }
+    let entries = salvaged(&mut table);
     assert!(!table.advance().unwrap(), "the end stays the end");
     assert_eq!(table.entries(), entries.len() as u64);
     assert!(entries.is_sorted_by(|left, right| left.key < right.key));
@@ -51,10 +45,6 @@ fn salvage_as(bytes: &[u8], header: FileHeader) -> Found {
 
 fn salvage(bytes: &[u8]) -> Found {
     salvage_as(bytes, header(FILE_ID))
-}
-
-fn small_blocks(compression: Compression) -> TableOptions {
-    TableOptions { block_bytes: 300, compression, ..TableOptions::default() }
 }
 
 /// Bytes that LZ4 cannot shorten.

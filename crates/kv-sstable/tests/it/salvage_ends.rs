@@ -10,7 +10,7 @@ use kv_env::ReadFile;
 use kv_sstable::{Compression, TableDamage, TableOptions, TableSalvage};
 
 use crate::forge::Parts;
-use crate::support::{FILE_ID, accounts, header, put, table_bytes};
+use crate::support::{FILE_ID, accounts, header, put, salvaged, small_blocks, table_bytes};
 
 const FOOTER_BYTES: usize = 64;
 
@@ -73,21 +73,9 @@ impl ReadFile for OddFile {
 /// The entries that were found, and the damage that cost any.
 fn salvage(file: OddFile) -> (Vec<OwnedEntry>, Vec<TableDamage>) {
     let mut table = TableSalvage::open(Arc::new(file), header(FILE_ID)).unwrap();
-    let mut entries = Vec::new();
-    while table.advance().unwrap() {
-        entries.push(OwnedEntry {
-            key: table.key().to_vec(),
-            seqno: table.seqno(),
-            kind: table.kind(),
-            value: table.value().to_vec(),
-        });
-    }
+    let entries = salvaged(&mut table);
     let lossy = table.damage().iter().filter(|damage| damage.holds_entries);
     (entries, lossy.cloned().collect())
-}
-
-fn small_blocks(compression: Compression) -> TableOptions {
-    TableOptions { block_bytes: 300, compression, ..TableOptions::default() }
 }
 
 /// Where a section of the table starts, by its place in the footer.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use kv_core::{Cursor, DatabaseId, Error, FileHeader, FileKind, Kind, OwnedEntry, Result, SeqNo};
 use kv_env::{Fs, SimDisk};
 use kv_sstable::{
-    BlockCache, CursorPurpose, ExpectedTable, KeyHash, ReadMode, Table, TableBuilder, TableOptions,
-    TableSummary,
+    BlockCache, Compression, CursorPurpose, ExpectedTable, KeyHash, ReadMode, Table, TableBuilder,
+    TableOptions, TableSalvage, TableSummary,
 };
 
 pub(crate) const NAME: &str = "sst_000007.db";
@@ -56,6 +56,25 @@ pub(crate) fn accounts(count: u64) -> Vec<OwnedEntry> {
             }
         })
         .collect()
+}
+
+/// Options for tables of many blocks.
+pub(crate) fn small_blocks(compression: Compression) -> TableOptions {
+    TableOptions { block_bytes: 300, compression, ..TableOptions::default() }
+}
+
+/// The entries that a salvage finds, in its order.
+pub(crate) fn salvaged(table: &mut TableSalvage) -> Vec<OwnedEntry> {
+    let mut entries = Vec::new();
+    while table.advance().unwrap() {
+        entries.push(OwnedEntry {
+            key: table.key().to_vec(),
+            seqno: table.seqno(),
+            kind: table.kind(),
+            value: table.value().to_vec(),
+        });
+    }
+    entries
 }
 
 /// Writes `entries` as the table `NAME`.
