@@ -87,6 +87,7 @@ impl Shared {
             Some(writer) if self.poison.check().is_ok() => self.finish_log(writer),
             _ => Ok(()),
         };
+        self.sync.acknowledgements.tell();
         self.drive_writer();
         outcome
     }
@@ -97,16 +98,20 @@ impl Shared {
         self.acknowledge_all();
         let marked = self.with_reserve(|| writer.log.finish());
         self.is_log_marked.store(marked.is_ok(), Ordering::Release);
-        unless_full(marked)
+        unless_full(marked.map_err(|error| self.end_of_log_failed(error)))
     }
 
     /// Marks log and manifest as complete and releases the directory. The mark
     /// of the manifest says that the log has its own: an open relies on that.
     ///
-    /// Of several closes one does it; the others learn of a failure of the log as
-    /// well.
+    /// Of several closes one does it; the others learn of a failure as well.
     pub(crate) fn finish_files(&self) -> Result<()> {
         let Some(_lock) = self.lock.lock().take() else { return self.poison.check() };
+        self.mark_files().inspect_err(|error| drop(self.poison(format!("closing: {error}"))))
+    }
+
+    fn mark_files(&self) -> Result<()> {
+        let guard = self.poison_on_panic("a close");
         // Callers at work end it here, and find the database closed after.
         let _work = self.callers_work.lock();
         let _pass = self.scrub.between_slices();
@@ -117,7 +122,11 @@ impl Shared {
         }
         let next_file_id = self.next_file_id.load(Ordering::Relaxed);
         let scrub = self.scrub.place();
-        let mut manifest = self.manifest.lock();
+        let mut manifest = guard.holding(self.manifest.lock());
+        if manifest.is_damaged() {
+            // Its replacement found no room before; the next open would refuse it.
+            self.rotate_manifest(&mut manifest)?;
+        }
         unless_full(self.with_reserve(|| manifest.finish(next_file_id, scrub)))
     }
 }

@@ -107,9 +107,12 @@ impl Engine {
 
     /// Commits `batch` like [`write`](Engine::write), but does not wait for a
     /// sync: `on_done` is called once with the outcome, possibly before this
-    /// returns, on whatever thread finished it. It must not block, as each of
-    /// `write`, `put`, `delete`, `flush` and `close` does. If it holds the last
-    /// handle, the database is closed soon after.
+    /// returns, on whatever thread finished it. Callbacks of different batches come
+    /// in any order; the numbers tell that of the batches. It may call `submit`
+    /// again and read, but nothing that waits or works: not `write`, `put`,
+    /// `delete`, `flush`, `compact`, `compact_range`, `run_background_step`,
+    /// `scrub_step` or `close`. If it holds the last handle, the database is closed
+    /// soon after.
     pub fn submit(
         &self,
         batch: WriteBatch,
@@ -173,7 +176,8 @@ impl Engine {
         self.compact_range(KeyRange::all())
     }
 
-    /// Flushes, then rewrites the tables that overlap `range` into one level.
+    /// Flushes, then rewrites the tables that overlap `range` into one level. Of
+    /// several callers one works at a time, whatever their ranges.
     pub fn compact_range(&self, range: KeyRange) -> Result<()> {
         self.shared.flush_all()?;
         self.shared.compact_range(&range)
@@ -233,8 +237,10 @@ impl Engine {
     /// pass that a close has interrupted goes on.
     ///
     /// # Errors
-    /// `Io` if there is no file descriptor left; it may be called again.
-    /// Damage, and what cannot be read, is no error but a finding.
+    /// `Io` if there is no file descriptor or memory left; it may be called again.
+    /// `Poisoned` if its place, or a manifest in place of a damaged one, could not
+    /// be written; `Closed`. Damage, and what cannot be read, is no error but a
+    /// finding.
     pub fn scrub_step(&self) -> Result<bool> {
         self.shared.scrub_step()
     }

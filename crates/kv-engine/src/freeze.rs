@@ -15,10 +15,11 @@ impl Shared {
     /// between groups, by the holder of the writer role.
     ///
     /// 1. Sync the segment: its successor takes no record before that.
-    /// 2. Publish and acknowledge all that waited for it.
+    /// 2. Publish all that waited for it, and wake blocked callers.
     /// 3. Leave the old segment to the background, which seals and renames it.
     /// 4. Swap the view. A flush that finds the frozen memory table finds its
     ///    segment sealed or to be sealed, and not under the active name.
+    /// 5. Call callbacks.
     pub(crate) fn freeze(&self, writer: &mut Writer, next: PreparedSegment) {
         let Ok(role) = self.sync_last(&mut writer.log) else { return };
         let last_seqno = SeqNo(writer.next_seqno.0 - 1);
@@ -41,5 +42,6 @@ impl Shared {
             }
         });
         self.signals.wake_flush();
+        self.sync.acknowledgements.tell();
     }
 }

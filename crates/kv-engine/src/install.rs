@@ -8,7 +8,7 @@ use kv_compaction::{TableRef, VersionEdit};
 use kv_core::{Result, SeqNo};
 
 use crate::live_table::LiveTable;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Replacement};
 use crate::names;
 use crate::scrub::ScrubPlace;
 use crate::shared::Shared;
@@ -67,23 +67,22 @@ impl Shared {
     }
 
     /// Has a fresh manifest take the place of one that is too long or damaged.
-    fn rotate_manifest(&self, manifest: &mut Manifest) -> Result<()> {
+    pub(crate) fn rotate_manifest(&self, manifest: &mut Manifest) -> Result<()> {
         let name = names::manifest(manifest.header().file_id);
-        let is_damaged = manifest.is_damaged();
-        let is_replaced = self.alone_with_directory("cannot replace the manifest", || {
+        let replacement = self.alone_with_directory("cannot replace the manifest", || {
             manifest.rotate_if_due(&self.env, self.options.manifest_edit_bytes)
         })?;
-        if is_replaced && is_damaged {
+        if let Some(Replacement { was_damaged: true, kept_as }) = replacement {
             self.counters.manifests_replaced.fetch_add(1, Relaxed);
-            self.scrub.note_replaced(&name, &names::in_quarantine(&name));
+            self.scrub.note_replaced(&name, kept_as.as_deref());
         }
         Ok(())
     }
 
     /// Replaces manifest `id`, of which the scrub has found parts damaged, unless
     /// it is replaced already: memory knows what it said, and the next open would
-    /// refuse it. Where there is no space, descriptor or memory for that, the next
-    /// edit tries again.
+    /// refuse it. Where there is no space, descriptor or memory for that, or no
+    /// place to keep the old one, the next edit tries again, and a close.
     pub(crate) fn replace_damaged_manifest(&self, id: u64) -> Result<()> {
         let guard = self.poison_on_panic("a replacement of the manifest");
         let mut manifest = guard.holding(self.manifest.lock());

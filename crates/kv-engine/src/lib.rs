@@ -39,6 +39,7 @@
 //! * Damage is reported, never served and never dropped in silence.
 #![forbid(unsafe_code)]
 
+mod acknowledge;
 mod background;
 mod close;
 mod commit;

@@ -3,19 +3,20 @@
 //! The first record of a manifest is a snapshot of the whole state, every later
 //! one an edit. A new manifest is complete and durable before its predecessor
 //! is removed, and takes no edit before that removal is durable; so wherever
-//! two are found the older one is as good as the newer. One that was found damaged
-//! while it was in use is moved to the quarantine instead.
+//! two are found the older one, unless it is damaged, is as good as the newer. One
+//! that was found damaged while it was in use is moved to the quarantine instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kv_compaction::{Version, VersionEdit};
 use kv_core::{DatabaseId, FileHeader, FileKind, Result, SeqNo};
-use kv_env::{Env, Fs};
+use kv_env::Env;
 use kv_wal::LogWriter;
 
 use crate::live_table::LiveTable;
 use crate::names;
+use crate::quarantine;
 use crate::scrub::ScrubPlace;
 
 /// Zeros written ahead into a new manifest: within them a torn edit can be told
@@ -25,11 +26,6 @@ pub(crate) const PREWRITTEN_BYTES: u64 = 64 << 10;
 /// File ids are reserved in the manifest this many at a time, so that an
 /// unfinished table found at open is known to be ours by its number.
 pub(crate) const FILE_ID_RESERVE: u64 = 64;
-
-/// More are reserved when this few are left.
-pub(crate) const FILE_ID_MARGIN: u64 = 8;
-
-const _: () = assert!(FILE_ID_MARGIN < FILE_ID_RESERVE);
 
 /// What the manifest knows besides the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,6 +76,13 @@ impl ManifestState {
         self.segment_uids = self.segment_uids.split_off(&oldest);
         self.segment_ends = self.segment_ends.split_off(&oldest);
     }
+}
+
+/// What became of a manifest that a fresh one has replaced.
+pub(crate) struct Replacement {
+    pub(crate) was_damaged: bool,
+    /// Where a damaged one is kept, if it was there at all.
+    pub(crate) kept_as: Option<String>,
 }
 
 /// The open manifest. Its mutex serialises installs.
@@ -201,33 +204,40 @@ impl Manifest {
     /// Replaces the file by a snapshot if it is damaged, or once more than
     /// `edit_bytes` stand behind the one that it began with: were that counted
     /// too, a large tree would write all of it again at each edit. On a full disk,
-    /// or without a file descriptor or memory, a replacement has to wait. True if
-    /// it was made.
+    /// without a file descriptor or memory, or a place to keep a damaged one, a
+    /// replacement has to wait: `None`.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
-    pub(crate) fn rotate_if_due(&mut self, env: &Env, edit_bytes: u64) -> Result<bool> {
+    pub(crate) fn rotate_if_due(
+        &mut self,
+        env: &Env,
+        edit_bytes: u64,
+    ) -> Result<Option<Replacement>> {
         let is_long = self.log.file_bytes() - self.snapshot_end > edit_bytes;
         if !is_long && !self.is_damaged {
-            return Ok(false);
+            return Ok(None);
+        }
+        if self.is_damaged && env.fs.create_dir(names::QUARANTINE).is_err() {
+            return Ok(None);
         }
         let version = Arc::clone(&self.version);
         let (database_id, state) = (self.header.database_id, self.state.clone());
         let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
             Err(error) if error.is_out_of_space() || error.is_out_of_resources() => {
-                return Ok(false);
+                return Ok(None);
             }
             outcome => outcome?,
         };
         next.complete(env)?;
         let old = std::mem::replace(self, next);
         let name = names::manifest(old.id);
-        match old.is_damaged {
-            true => set_aside(&*env.fs, &name)?,
-            false => env.fs.remove(&name)?,
-        }
+        let kept_as = match old.is_damaged {
+            true => quarantine::set_aside(&*env.fs, &name)?,
+            false => env.fs.remove(&name).map(|()| None)?,
+        };
         env.fs.sync_dir()?;
-        Ok(true)
+        Ok(Some(Replacement { was_damaged: old.is_damaged, kept_as }))
     }
 
     /// Ends the file with a mark that nothing is missing. `next_file_id` is
@@ -261,14 +271,5 @@ impl Manifest {
             properties: self.state.scrub.properties(),
             ..self.version.as_edit()
         }
-    }
-}
-
-/// Moves a damaged manifest to the quarantine, if it is there at all.
-fn set_aside(fs: &dyn Fs, name: &str) -> Result<()> {
-    fs.create_dir(names::QUARANTINE)?;
-    match fs.rename(name, &names::in_quarantine(name)) {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
     }
 }

@@ -14,6 +14,10 @@ use crate::names::{self, FileName, MAX_NUMBER};
 /// Where a file header holds the id.
 const FILE_ID_OFFSET: u64 = 40;
 
+/// The highest number of a write that a manifest may name: half of the range is more
+/// than anybody comes to, and the other half is left for writes to come.
+const MAX_FLUSHED: SeqNo = SeqNo(SeqNo::MAX.0 / 2);
+
 /// What the manifest said.
 pub(crate) struct LoadedManifest {
     /// Highest number any manifest file has, valid or not; 0 without one.
@@ -140,9 +144,12 @@ pub(crate) fn decode_edit(
         Error::Corruption { file, what, .. } => Error::corruption(file, record.file_offset, what),
         other => other,
     })?;
-    let ids = edit.added.iter().map(|(_, meta)| meta.id).chain(edit.next_file_id);
-    let is_endless = ids.into_iter().any(|id| id > MAX_NUMBER);
-    if is_endless || edit.flushed_through.is_some_and(|seqno| seqno > SeqNo::MAX) {
+    let tables = edit.added.iter().map(|(_, meta)| meta.id).chain(edit.next_file_id);
+    let segments = edit.oldest_segment.into_iter().chain(edit.newest_segment);
+    let segments = segments.chain(edit.segment_uids.iter().map(|&(id, _)| id));
+    let segments = segments.chain(edit.segment_ends.iter().map(|&(id, _)| id));
+    let is_endless = tables.chain(segments).any(|id| id > MAX_NUMBER);
+    if is_endless || edit.flushed_through.is_some_and(|seqno| seqno > MAX_FLUSHED) {
         let what = "an edit holds a number that no database comes to";
         return Err(Error::corruption(name, record.file_offset, what));
     }

@@ -13,8 +13,8 @@ pub(crate) const RESERVE: &str = "RESERVE";
 /// Damaged bytes that recovery, repair or the scrub set aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
-/// The highest number that a file may have: more than anybody comes to, and far
-/// enough from the end of the range to count on.
+/// The highest number that a file may have: more than anybody comes to, and so far
+/// from the end of what 64 bits hold that the ones after it can be counted.
 pub(crate) const MAX_NUMBER: u64 = 1 << 56;
 
 /// What a name of ours says about its file.

@@ -64,13 +64,22 @@ impl Shared {
     pub(crate) fn poison_on_panic(&self, during: &'static str) -> PanicGuard<'_> {
         PanicGuard { shared: self, during, was_panicking: thread::panicking() }
     }
+
+    /// Keeps `lock`, whose holder is watched over already.
+    pub(crate) fn held<'a, T>(
+        &'a self,
+        during: &'static str,
+        lock: MutexGuard<'a, T>,
+    ) -> Held<'a, T> {
+        let was_panicking = thread::panicking();
+        Held { _latch: Latch { poison: &self.poison, during, was_panicking }, lock }
+    }
 }
 
 impl<'a> PanicGuard<'a> {
     /// Keeps `lock`, which was taken after this guard was made.
     pub(crate) fn holding<T>(&self, lock: MutexGuard<'a, T>) -> Held<'a, T> {
-        let (during, was_panicking) = (self.during, self.was_panicking);
-        Held { _latch: Latch { poison: &self.shared.poison, during, was_panicking }, lock }
+        self.shared.held(self.during, lock)
     }
 }
 

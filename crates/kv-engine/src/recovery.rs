@@ -123,7 +123,7 @@ fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<Loade
         name: String::new(),
         database_id: DatabaseId(env.entropy.random_id()),
         state: ManifestState {
-            // Behind the newest, for there is none yet.
+            // One more than that of the newest, 0: there is none yet.
             oldest_segment: 1,
             next_file_id: 1,
             ..ManifestState::default()

@@ -173,7 +173,7 @@ fn set_aside(fs: &dyn Fs, name: &str, id: u64, from: u64) -> Result<CutTail> {
         Err(error) if !error.is_not_found() => return Err(error),
         _ => {}
     }
-    quarantine::copy(&*file, from..end, fs, &kept)?;
+    quarantine::copy((name, &*file), from..end, fs, &kept)?;
     // The copy is durable, and so is its name, before the original is cut.
     fs.sync_dir()?;
     Ok(CutTail { offset: from, bytes: end - from, kept_as: Some(kept) })

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use kv_compaction::{Plan, RewriteContext, RewriteOptions, Rewritten, VersionEdit, rewrite};
 use kv_core::{Cursor, Error, FileHeader, FileKind, Result};
 
-use crate::manifest::{FILE_ID_MARGIN, FILE_ID_RESERVE};
+use crate::manifest::FILE_ID_RESERVE;
 use crate::shared::Shared;
 
 /// Tells kv-compaction to stop.
@@ -56,7 +56,7 @@ impl Shared {
         let guard = self.poison_on_panic("an edit of the manifest");
         let mut manifest = guard.holding(self.manifest.lock());
         let next = self.next_file_id.load(Relaxed);
-        if next + FILE_ID_MARGIN > manifest.state().next_file_id {
+        if next >= manifest.state().next_file_id {
             let next_file_id = Some(next + FILE_ID_RESERVE);
             let edit = VersionEdit { next_file_id, ..VersionEdit::default() };
             self.install_in(&mut manifest, &edit)?;

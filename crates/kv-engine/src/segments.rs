@@ -112,7 +112,7 @@ impl Segments {
 
 impl Shared {
     /// Of what fails in a log only want of space is waited for.
-    fn end_of_log_failed(&self, error: Error) -> Error {
+    pub(crate) fn end_of_log_failed(&self, error: Error) -> Error {
         match error.is_out_of_space() {
             true => error,
             false => self.poison(format!("cannot end a segment of the log: {error}")),

@@ -1,10 +1,11 @@
 //! What all threads of an engine share, and who may change it.
 //!
-//! Lock order, outermost first: threads, writer role, work of callers, sync role,
-//! manifest, directory, busy set, view change, pending groups, segment state. The
-//! pass of the scrub comes before the manifest; its findings and its place, in this
-//! order, are the innermost. Nothing else nests. No lock that a caller needs is held
-//! across a write of a background thread.
+//! Lock order, outermost first: threads, writer role, work of callers, pass of the
+//! scrub, sync role, manifest, change of the space, directory, busy set, view change,
+//! pending groups, segment state. The findings of the scrub and its place, in this
+//! order, the signals, and the callbacks that are to be called are the innermost:
+//! nothing is taken under them. Nothing else nests. No lock that a caller needs is
+//! held across a write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,8 +17,10 @@ use kv_core::{Error, Result, SeqNo};
 use kv_env::SyncHandle;
 use kv_wal::{LogWriter, Lsn, SyncedPosition};
 
+use crate::acknowledge::Acknowledgements;
 use crate::commit::Writer;
 use crate::options::{Background, Durability};
+use crate::poison::Held;
 use crate::primitives::atomic::{Ordering, fence};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::shared::Shared;
@@ -28,6 +30,9 @@ use crate::waiter::{Completion, Waiter};
 /// Unsynced bytes at which the sync thread syncs although nobody asked: it
 /// keeps the sync at the end of a segment short.
 const MAX_UNSYNCED_BYTES: u64 = 8 << 20;
+
+/// What the holder of the role does, for who is told of a panic.
+const SYNC: &str = "a sync of the log";
 
 /// A point in the sequence of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,12 +130,13 @@ impl Pending {
 }
 
 /// Held by the one who syncs the log.
-pub(crate) type SyncRole<'a> = MutexGuard<'a, ()>;
+pub(crate) type SyncRole<'a> = Held<'a, ()>;
 
 /// The sync role and what it works on.
 pub(crate) struct SyncQueue {
     role: Mutex<()>,
     pending: Mutex<Pending>,
+    pub(crate) acknowledgements: Acknowledgements,
 }
 
 impl SyncQueue {
@@ -146,11 +152,21 @@ impl SyncQueue {
                 unsynced_bytes: 0,
                 interval_dirty: false,
             }),
+            acknowledgements: Acknowledgements::default(),
         }
     }
 }
 
 impl Shared {
+    /// Waits for the sync role.
+    fn sync_role(&self) -> SyncRole<'_> {
+        self.held(SYNC, self.sync.role.lock())
+    }
+
+    fn try_sync_role(&self) -> Option<SyncRole<'_>> {
+        self.sync.role.try_lock().map(|role| self.held(SYNC, role))
+    }
+
     /// Takes over a group that is in the log: publishes it at once if nobody
     /// asked for a sync and nothing before it waits for one.
     pub(crate) fn hand_over(&self, writer: &Writer, mut group: PendingGroup) {
@@ -202,19 +218,16 @@ impl Shared {
 
     /// Runs the sync role until nothing waits, or `enough` says so. Returns at
     /// once if somebody else holds it.
-    ///
-    /// Callbacks are called without the role: one that submits the next batch may
-    /// come to end a segment, which takes it.
     pub(crate) fn run_sync(&self, enough: impl Fn() -> bool) {
-        let _guard = self.poison_on_panic("a sync of the log");
+        let _guard = self.poison_on_panic(SYNC);
         loop {
-            let Some(role) = self.sync.role.try_lock() else { return };
-            let done = self.sync_until(&enough);
+            let Some(role) = self.try_sync_role() else { return };
+            let calls_are_due = self.sync_until(&enough);
             drop(role);
-            if done.is_empty() {
+            if !calls_are_due {
                 return self.leave_role();
             }
-            acknowledge(done);
+            self.sync.acknowledgements.tell();
         }
     }
 
@@ -232,9 +245,9 @@ impl Shared {
         }
     }
 
-    /// Syncs until nothing waits, `enough` says so, or groups are done whose
-    /// callbacks are to be called.
-    fn sync_until(&self, enough: impl Fn() -> bool) -> Vec<PendingGroup> {
+    /// Syncs until nothing waits, `enough` says so, or callbacks are to be called;
+    /// true in that case.
+    fn sync_until(&self, enough: impl Fn() -> bool) -> bool {
         while !enough() {
             let (handle, target) = {
                 let mut pending = self.sync.pending.lock();
@@ -243,24 +256,23 @@ impl Shared {
                 }
                 pending.begin_sync()
             };
-            let done = self.sync_once(&*handle, target);
-            if !done.is_empty() {
-                return done;
+            if self.sync_once(&*handle, target) {
+                return true;
             }
         }
-        Vec::new()
+        false
     }
 
-    /// One `fdatasync`, and what follows from it. Returns the groups it has made
-    /// final whose callbacks are to be called.
-    fn sync_once(&self, handle: &dyn SyncHandle, target: LogPosition) -> Vec<PendingGroup> {
+    /// One `fdatasync`, and what follows from it; true if callbacks are to be
+    /// called.
+    fn sync_once(&self, handle: &dyn SyncHandle, target: LogPosition) -> bool {
         let started = self.env.clock.monotonic();
         let outcome = handle.sync();
         self.counters.record_sync(self.env.clock.monotonic().saturating_sub(started));
         match outcome {
             Err(error) => {
                 self.poison(format!("cannot sync the log: {error}"));
-                Vec::new()
+                false
             }
             Ok(()) => {
                 let pending = self.sync.pending.lock();
@@ -272,20 +284,18 @@ impl Shared {
         }
     }
 
-    /// Publishes what is final now and wakes the callers who wait for it. Returns
-    /// the groups whose callbacks are still to be called.
-    fn finish(
-        &self,
-        mut pending: MutexGuard<'_, Pending>,
-        target: LogPosition,
-    ) -> Vec<PendingGroup> {
+    /// Publishes what is final now, wakes the callers who wait for it, and leaves
+    /// callbacks to who has given the sync role back; true if there are any.
+    fn finish(&self, mut pending: MutexGuard<'_, Pending>, target: LogPosition) -> bool {
         let mut done = pending.take_durable(target);
         if let Some(last) = done.last() {
             self.publish(last.last_seqno);
         }
         drop(pending);
         done.retain_mut(|group| !group.wake_callers());
-        done
+        let calls_are_due = !done.is_empty();
+        self.sync.acknowledgements.add(done);
+        calls_are_due
     }
 
     /// Syncs the segment that the holder of the writer role is about to leave.
@@ -296,14 +306,15 @@ impl Shared {
     /// The role is kept until nobody can come to sync this segment any more: to
     /// seal it is to sync it once more.
     pub(crate) fn sync_last(&self, log: &mut LogWriter) -> Result<SyncRole<'_>> {
-        let role = self.sync.role.lock();
+        let role = self.sync_role();
         self.poison.check()?;
         log.sync().map_err(|error| self.poison(format!("cannot sync the log: {error}")))?;
         Ok(role)
     }
 
     /// After the active segment was synced by the holder of the writer role:
-    /// everything in it is final, and `next` takes its place.
+    /// everything in it is final, and the segment that `writer` has now takes its
+    /// place. Callbacks are left to who gives the sync role back.
     pub(crate) fn switch_segment(&self, writer: &Writer) {
         let mut pending = self.sync.pending.lock();
         let target = pending.appended;
@@ -312,14 +323,15 @@ impl Shared {
         pending.appended = LogPosition { segment: writer.segment, lsn: writer.log.end() };
         pending.unsynced_bytes = 0;
         pending.interval_dirty = false;
-        acknowledge(self.finish(pending, target));
+        self.finish(pending, target);
     }
 
     /// After the log was synced for the last time: everything in it is final.
+    /// Callbacks are left to who gives the sync role back.
     pub(crate) fn acknowledge_all(&self) {
         let pending = self.sync.pending.lock();
         let target = pending.appended;
-        acknowledge(self.finish(pending, target));
+        self.finish(pending, target);
     }
 
     /// Latches a failure, answers every write in flight with it, and wakes whoever
@@ -336,6 +348,8 @@ impl Shared {
         for group in groups {
             group.complete_all(&Err(error.clone()));
         }
+        // A panic of a callback may have left some that are final.
+        self.sync.acknowledgements.tell();
         self.note_progress();
         error
     }
@@ -365,7 +379,8 @@ impl Shared {
 
     /// Syncs interval writes although nobody waits for them.
     pub(crate) fn sync_interval(&self) {
-        let role = self.sync.role.lock();
+        let _guard = self.poison_on_panic(SYNC);
+        let role = self.sync_role();
         let (handle, target) = {
             let mut pending = self.sync.pending.lock();
             if !pending.interval_dirty || self.poison.error().is_some() {
@@ -373,16 +388,9 @@ impl Shared {
             }
             pending.begin_sync()
         };
-        let done = self.sync_once(&*handle, target);
+        self.sync_once(&*handle, target);
         drop(role);
-        acknowledge(done);
-    }
-}
-
-/// Tells all of `groups` that they are as durable as asked.
-fn acknowledge(groups: Vec<PendingGroup>) {
-    for group in groups {
-        group.complete_all(&Ok(()));
+        self.sync.acknowledgements.tell();
     }
 }
 

@@ -298,7 +298,7 @@ impl<'a> Repair<'a> {
                 }
                 let name = names::part_in_quarantine(&file.name, range.offset);
                 target.create_dir(QUARANTINE)?;
-                match quarantine::copy(&*from, range.offset..end, target, &name) {
+                match quarantine::copy((&file.name, &*from), range.offset..end, target, &name) {
                     // Two defects may start at one place; the bytes are the same.
                     Err(Error::Io { source, .. })
                         if source.kind() == io::ErrorKind::AlreadyExists => {}

@@ -35,7 +35,7 @@ use kv_sstable::{DamagedPart, TableScrub};
 
 use crate::live_table::LiveTable;
 use crate::primitives::atomic::Ordering::Relaxed;
-use crate::primitives::{Mutex, schedule_as_background};
+use crate::primitives::{Mutex, MutexGuard, schedule_as_background};
 use crate::shared::Shared;
 use crate::signals::Wake;
 
@@ -147,7 +147,7 @@ impl Scrub {
     }
 
     /// Waits for the end of a slice, and lets none begin.
-    pub(crate) fn between_slices(&self) -> impl Sized {
+    pub(crate) fn between_slices(&self) -> MutexGuard<'_, impl Sized> {
         self.pass.lock()
     }
 
@@ -183,12 +183,11 @@ impl Scrub {
     }
 
     /// Adds to the findings in `file` that a fresh one has taken its place.
-    pub(crate) fn note_replaced(&self, file: &str, kept_as: &str) {
+    pub(crate) fn note_replaced(&self, file: &str, kept_as: Option<&str>) {
+        let kept = kept_as.map(|name| format!(", and this is kept as {name}")).unwrap_or_default();
         let mut findings = self.findings.lock();
         for finding in findings.list.iter_mut().filter(|finding| finding.file == file) {
-            finding.what.push_str(&format!(
-                "; a fresh one has taken its place, and this is kept as {kept_as}"
-            ));
+            finding.what.push_str(&format!("; a fresh one has taken its place{kept}"));
         }
     }
 }
@@ -263,8 +262,8 @@ impl Shared {
     /// Out of descriptors or memory: nothing is passed over. `Poisoned` if the
     /// place could not be recorded; `Closed`.
     fn scrub_slice(&self, budget: u64) -> Result<Slice> {
-        let _guard = self.poison_on_panic("a scrub");
-        let mut pass = self.scrub.pass.lock();
+        let guard = self.poison_on_panic("a scrub");
+        let mut pass = guard.holding(self.scrub.pass.lock());
         self.check_open()?;
         let slice = self.scrub_bytes(&mut pass, budget)?;
         self.record_place()?;

@@ -330,6 +330,30 @@ fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
     assert_ne!(killed.read_file(&kept_as).unwrap(), b"a part");
 }
 
+/// What is kept would be less than what is cut.
+#[test]
+fn torn_bytes_that_go_while_they_are_kept_are_not_cut() {
+    let disk = SimDisk::new(13);
+    let engine = open(&disk, tiny());
+    for number in 0..3u8 {
+        engine.put(&[number], b"value").unwrap();
+    }
+    let killed = disk.kill(disk.op_count());
+    std::mem::forget(engine);
+    let used = used_bytes(&killed, "wal.log");
+    let mut bytes = killed.read_file("wal.log").unwrap();
+    bytes[used - 3..].fill(0);
+    killed.write_file("wal.log", &bytes);
+    let (fs, env) = Interposed::on(&killed);
+    let others = killed.fs();
+    fs.before(Operation::Create, "quarantine/", move || {
+        others.truncate("wal.log", used as u64 - 9).unwrap();
+    });
+    let Err(error) = Engine::open_in(env, tiny()) else { panic!("it opens") };
+    assert_eq!(fs.acts_left(), 0);
+    assert!(error.to_string().contains("became shorter"), "{error}");
+}
+
 /// An administrator tidies up at the same time.
 #[test]
 fn a_leftover_that_somebody_else_removes_first_is_no_error() {

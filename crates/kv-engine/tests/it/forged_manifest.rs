@@ -59,7 +59,7 @@ fn an_impossible_edit_is_damage_of_the_manifest() {
 /// Neither the open nor the check nor the repair counts them all.
 #[test]
 fn endless_segments_are_missed_in_bounds() {
-    let (disk, _) = forge(|first| first.newest_segment = Some(u64::MAX), vec![]);
+    let (disk, _) = forge(|first| first.newest_segment = Some(1 << 50), vec![]);
     let Err(error) = Engine::open_in(disk.env(), tiny()) else { panic!("it opens") };
     assert!(error.to_string().contains("is missing"), "{error}");
     let report = verify_directory(&disk.env(), true).unwrap();
@@ -73,9 +73,15 @@ fn endless_segments_are_missed_in_bounds() {
 /// their end.
 #[test]
 fn numbers_at_the_end_of_their_range_are_damage_of_the_manifest() {
-    let changes: [fn(&mut VersionEdit); 2] = [
+    let changes: [fn(&mut VersionEdit); 8] = [
         |first| first.next_file_id = Some(u64::MAX),
         |first| first.flushed_through = Some(SeqNo(u64::MAX)),
+        |first| first.flushed_through = Some(SeqNo::MAX),
+        |first| first.newest_segment = Some(u64::MAX - 1),
+        |first| (first.oldest_segment, first.newest_segment) = (Some(u64::MAX), Some(u64::MAX - 1)),
+        |first| first.oldest_segment = Some(u64::MAX),
+        |first| first.segment_uids.push((u64::MAX, [1; 16])),
+        |first| first.segment_ends.push((u64::MAX, 4096)),
     ];
     for change in changes {
         let (disk, name) = forge(change, vec![]);

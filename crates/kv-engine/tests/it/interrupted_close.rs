@@ -1,9 +1,9 @@
-//! A panic in the middle of a close.
+//! A panic or a failure in the middle of a close.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kv_engine::{Background, Durability, Engine, Error, FlushSize, Options};
-use kv_env::{CrashChoice, Failure, Fault, SimDisk};
+use kv_env::{CrashChoice, Failure, Fault, Operation, SimDisk};
 
 use crate::panics::silence_injected_panics;
 use crate::support::{contents, open, tiny};
@@ -50,4 +50,31 @@ fn after_a_panic_in_any_call_of_a_close_the_directory_can_be_opened() {
             }
         }
     }
+}
+
+/// Whichever call fails, whoever closes again is told so as well.
+#[test]
+fn a_second_close_knows_of_the_failure_of_the_first() {
+    let (disk, engine) = specimen(Background::Manual);
+    let begin = disk.op_count();
+    engine.close().unwrap();
+    let mut failures = 0;
+    for op in begin..disk.op_count() {
+        let (disk, engine) = specimen(Background::Manual);
+        disk.inject(Fault::new(Failure::Device).at_op(op));
+        let (first, second) = (engine.close(), engine.close());
+        assert_eq!(first.is_err(), second.is_err(), "op {op}: {first:?}, {second:?}");
+        failures += usize::from(first.is_err());
+    }
+    assert!(failures > 2, "{failures}");
+
+    // One that is about names alone: nothing of the log is in doubt.
+    let disk = SimDisk::new(5);
+    let engine = open(&disk, Options { memtable_flush_size: FlushSize::Entries(2), ..tiny() });
+    for number in 0..4u8 {
+        engine.put(&[number], b"value").unwrap();
+    }
+    disk.inject(Fault::new(Failure::Device).of(Operation::Rename));
+    let (first, second) = (engine.close(), engine.close());
+    assert!(first.is_err() && second.is_err(), "{first:?}, {second:?}");
 }

@@ -5,6 +5,7 @@
 
 mod bad_directory;
 mod basics;
+mod callbacks;
 mod clock_jumps;
 mod concurrency;
 mod conditional;

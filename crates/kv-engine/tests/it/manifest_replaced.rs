@@ -1,8 +1,10 @@
 //! A manifest that rots while it is in use is replaced while memory still knows
 //! what it said: the next open would refuse it.
 
-use kv_engine::{Engine, Error, current_manifest, verify_directory};
-use kv_env::{Failure, Fault, Operation, SimDisk};
+use std::sync::Arc;
+
+use kv_engine::{Engine, Env, Error, current_manifest, verify_directory};
+use kv_env::{Failure, Fault, FaultFs, Operation, SimDisk};
 
 use crate::support::{contents, open, settle, tiny};
 
@@ -105,6 +107,8 @@ fn a_manifest_that_cannot_be_read_is_written_anew() {
     disk.fs().remove(FIRST).unwrap();
     pass(&engine);
     assert_eq!((manifest(&disk).as_str(), engine.stats().manifests_replaced), (FRESH, 1));
+    let [finding] = &engine.scrub_findings()[..] else { panic!("{:?}", engine.scrub_findings()) };
+    assert!(finding.what.ends_with("a fresh one has taken its place"), "{finding:?}");
 
     let (disk, engine) = specimen();
     disk.inject(Fault::new(Failure::Device).of(Operation::Read).on(FIRST));
@@ -114,23 +118,68 @@ fn a_manifest_that_cannot_be_read_is_written_anew() {
     assert_eq!(verify_directory(&disk.env(), true).unwrap().problems, []);
 }
 
-/// Without space or descriptors for it the next edit tries again.
+/// Without space or descriptors for it, or for the directory that shall keep the
+/// old one, the next edit tries again, and if there is none, the close.
 #[test]
 fn a_replacement_without_room_is_made_later() {
-    for failure in [Failure::NoSpace, Failure::TooManyOpenFiles] {
-        let (disk, engine) = specimen();
-        disk.corrupt(FIRST, 4200, 1);
-        disk.inject(Fault::new(failure).of(Operation::Create).on("MANIFEST_*"));
-        pass(&engine);
-        assert_eq!(engine.scrub_findings().len(), 1, "{failure:?}");
-        assert_eq!(engine.stats().manifests_replaced, 0, "{failure:?}");
-        disk.clear_faults();
-        engine.flush().unwrap();
-        assert_eq!(engine.stats().manifests_replaced, 1, "{failure:?}");
-        let expected = contents(&engine);
-        engine.close().unwrap();
-        assert_eq!(contents(&open(&disk, tiny())), expected, "{failure:?}");
+    for (failure, operation) in [
+        (Failure::NoSpace, Operation::Create),
+        (Failure::TooManyOpenFiles, Operation::Create),
+        (Failure::NoSpace, Operation::CreateDir),
+    ] {
+        for at_close in [false, true] {
+            let what = format!("{failure:?} {operation:?} {at_close}");
+            let (disk, engine) = specimen();
+            disk.corrupt(FIRST, 4200, 1);
+            let fault = Fault::new(failure).of(operation);
+            disk.inject(if operation == Operation::Create {
+                fault.on("MANIFEST_*")
+            } else {
+                fault
+            });
+            pass(&engine);
+            assert_eq!(engine.scrub_findings().len(), 1, "{what}");
+            assert_eq!(engine.stats().manifests_replaced, 0, "{what}");
+            assert!(!engine.stats().poisoned, "{what}");
+            disk.clear_faults();
+            if !at_close {
+                engine.flush().unwrap();
+                assert_eq!(engine.stats().manifests_replaced, 1, "{what}");
+            }
+            let expected = contents(&engine);
+            engine.close().unwrap();
+            assert_eq!(engine.stats().manifests_replaced, 1, "{what}");
+            assert_eq!(contents(&open(&disk, tiny())), expected, "{what}");
+        }
     }
+}
+
+/// An operator has put a file there, or mounted another disk.
+#[test]
+fn a_quarantine_that_is_no_usual_directory_does_not_end_writing() {
+    let (disk, engine) = specimen();
+    disk.write_file("quarantine", b"a file");
+    disk.corrupt(FIRST, 4200, 1);
+    pass(&engine);
+    engine.put(b"later", b"value").unwrap();
+    assert_eq!(engine.stats().manifests_replaced, 0);
+
+    let disk = SimDisk::new(7);
+    let fs = FaultFs::hooked(disk.fs(), |operation, name| match operation {
+        Operation::Rename if name == FIRST => {
+            Err(Error::io("rename", name, std::io::ErrorKind::CrossesDevices.into()))
+        }
+        _ => Ok(()),
+    });
+    let env = Env { fs: Arc::new(fs), ..disk.env() };
+    let engine = Engine::open_in(env, tiny()).unwrap();
+    engine.put(b"key", b"value").unwrap();
+    disk.corrupt(FIRST, 4200, 1);
+    let damaged = disk.read_file(FIRST).unwrap();
+    pass(&engine);
+    assert_eq!((manifest(&disk).as_str(), engine.stats().manifests_replaced), (FRESH, 1));
+    assert_eq!((disk.read_file(KEPT).unwrap(), disk.read_file(FIRST)), (damaged, None));
+    engine.put(b"later", b"value").unwrap();
 }
 
 /// Which of the two counts is not known then.

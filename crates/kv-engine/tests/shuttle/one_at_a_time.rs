@@ -13,11 +13,11 @@ use shuttle::sync::mpsc;
 use crate::explore::explore;
 use crate::overtaken::{UNSYNCED, runs_in, submit};
 use crate::ports::ports;
-use crate::steered::{Stage, at_every_step};
+use crate::steered::{Stage, at_every_step, once};
 use crate::world::{World, roomy, tiny};
 
 /// Numbers that are given to files before more have to be reserved.
-const FIRST_NUMBERS: usize = 57;
+const FIRST_NUMBERS: usize = 64;
 
 /// A world in which the sync thread rests in the middle of each sync of `wal.log`.
 fn with_slow_syncs(options: Options, stage: &Stage) -> World {
@@ -225,7 +225,7 @@ fn nothing_is_written_behind_a_close() {
 /// was tried again only when somebody wrote; until then it counted as trouble.
 #[test]
 fn a_compaction_without_descriptors_is_repeated_while_nobody_writes() {
-    at_every_step(|stage| {
+    once(|stage| {
         let world = World::new(tiny());
         stage.rest();
         let fault = Fault::new(Failure::TooManyOpenFiles).of(Operation::Create);

@@ -10,7 +10,7 @@ use kv_env::{Failure, Fault, Operation};
 use shuttle::sync::mpsc;
 
 use crate::full_disk::noise;
-use crate::steered::{Stage, at_every_step};
+use crate::steered::{Stage, at_every_step, once};
 use crate::world::{Call, World, roomy, tiny};
 
 const SYNCED: Call = Call::Write(Durability::Sync);
@@ -101,7 +101,7 @@ fn a_flush_that_overtakes_a_freeze_seals_the_segment_first() {
 /// failures too: it went on without a pause, and nobody else got to run.
 #[test]
 fn a_full_disk_is_not_tried_again_without_a_pause() {
-    at_every_step(|stage| {
+    once(|stage| {
         let options = Options {
             memtable_flush_size: FlushSize::Bytes(32 << 10),
             reserve_bytes: Some(4 << 10),
@@ -273,7 +273,7 @@ fn a_writer_that_found_no_room_looks_again() {
 /// memory that frozen tables hold is bounded all the same.
 #[test]
 fn no_more_memory_tables_are_frozen_than_allowed() {
-    at_every_step(|stage: &Stage| {
+    once(|stage: &Stage| {
         let world = World::new(Options { wal_batch_size: 1, ..tiny() });
         stage.rest();
         let most = Arc::new(AtomicU64::new(0));

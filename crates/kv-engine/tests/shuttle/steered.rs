@@ -66,9 +66,20 @@ impl Stage {
     }
 }
 
+/// Runs `body`, in which threads rest only where it says so, once.
+pub(crate) fn once(body: impl Fn(&Stage) + Send + Sync + 'static) {
+    assert_eq!(steer(body), 0, "a thread was to be stopped at every step");
+}
+
 /// Runs `body` once for every step of the thread that it wants to be stopped;
 /// the number of steps at which it was.
 pub(crate) fn at_every_step(body: impl Fn(&Stage) + Send + Sync + 'static) -> usize {
+    let stops = steer(body);
+    assert!(stops > 0, "no thread was stopped");
+    stops
+}
+
+fn steer(body: impl Fn(&Stage) + Send + Sync + 'static) -> usize {
     let stage = Stage::default();
     let scheduler = Steered { stage: stage.clone(), random: RandomDataSource::initialize(0) };
     let step = StepOfFailure(stage.clone());

@@ -27,13 +27,13 @@ pub(super) const MUTANTS: [Mutant; 10] = [
         file: "kv-engine/src/sync.rs",
         original: "            Err(error) => {
                 self.poison(format!(\"cannot sync the log: {error}\"));
-                Vec::new()
+                false
             }
             Ok(()) => {
                 let pending",
         code: "            Err(error) if !MUTANT || handle.sync().is_err() => {
                 self.poison(format!(\"cannot sync the log: {error}\"));
-                Vec::new()
+                false
             }
             _ => {
                 let pending",

@@ -172,14 +172,14 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         hunt: Hunt::Schedules("failing::a_failed_sync_beside"),
         bug: "of two syncs one is told of lost pages, and the other acknowledges (Pebble vfsSync)",
         file: "kv-engine/src/sync.rs",
-        original: "        let role = self.sync.role.lock();
+        original: "        let role = self.sync_role();
         self.poison.check()?;",
         code: "        if MUTANT {
             self.poison.check()?;
             log.sync().map_err(|error| self.poison(format!(\"cannot sync the log: {error}\")))?;
-            return Ok(self.sync.role.lock());
+            return Ok(self.sync_role());
         }
-        let role = self.sync.role.lock();
+        let role = self.sync_role();
         self.poison.check()?;",
     },
     Mutant {
