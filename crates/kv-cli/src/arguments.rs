@@ -18,7 +18,8 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 Keys and values are bytes: printable ones stand for themselves, all others are
 written as \\xNN, and a backslash as \\\\. One that starts with a hyphen and is no
-number stands behind --: kv get data -- -x.
+number stands behind --: kv get data -- -x. Behind --prefix, --from and --to any
+may stand.
 A directory that a server has open is refused; stop the server or send it the
 command (KV.STATS, KV.FLUSH, ...).
 JSON has keys and values in the same form, and identities in hexadecimal.
@@ -86,7 +87,7 @@ pub(crate) enum Command {
     /// Salvage what can be proven of a damaged database into a new directory.
     #[command(after_help = REPAIR_HELP)]
     Repair {
-        /// The damaged directory; nothing in it is changed.
+        /// The damaged directory; nothing but its lock file is changed.
         dir: PathBuf,
         /// The new directory; it must not exist or be empty.
         #[arg(long)]
@@ -165,13 +166,13 @@ pub(crate) struct ScanArguments {
     /// The database directory.
     pub(crate) dir: PathBuf,
     /// Only keys that start with this.
-    #[arg(long, conflicts_with_all = ["from", "to"])]
+    #[arg(long, conflicts_with_all = ["from", "to"], allow_hyphen_values = true)]
     pub(crate) prefix: Option<String>,
     /// Only keys from this one on.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) from: Option<String>,
     /// Only keys before this one.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
     /// At most this many entries.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Text for people, JSON for programs.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
 
 use serde::Serialize;
@@ -48,9 +49,9 @@ impl Output {
     /// Says on standard error what must be known beside the result.
     pub(crate) fn note(&mut self, line: &str) {
         if self.json {
-            eprintln!("{}", serde_json::json!({ "note": line }));
+            complain(serde_json::json!({ "note": line }));
         } else {
-            eprintln!("kv: note: {line}");
+            complain(format_args!("kv: note: {line}"));
         }
     }
 
@@ -64,11 +65,15 @@ impl Output {
         // What was found before the failure comes first.
         let _ = self.out.flush();
         if self.json {
-            let report =
-                serde_json::json!({ "error": failure.kind(), "message": failure.to_string() });
-            eprintln!("{report}");
+            let message = failure.to_string();
+            complain(serde_json::json!({ "error": failure.kind(), "message": message }));
         } else {
-            eprintln!("kv: {failure}");
+            complain(format_args!("kv: {failure}"));
         }
     }
+}
+
+/// Writes a line to standard error. If nobody takes it the exit code still tells.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

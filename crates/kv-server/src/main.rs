@@ -1,5 +1,6 @@
 //! The server program: flags, configuration, start, run, exit code.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,56 +72,60 @@ fn main() -> ExitCode {
         return hash_password();
     }
     let is_check = arguments.check;
-    match run(arguments.into_overrides(), is_check) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("kv-server: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    let overrides = arguments.into_overrides();
+    let done = if is_check { check(&overrides) } else { run(&overrides) };
+    done.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::from(error.exit_code())
+    })
 }
 
-fn run(overrides: Overrides, is_check: bool) -> Result<(), StartError> {
-    let mut loaded = load_config(&overrides, std::env::vars_os())?;
-    if is_check {
-        println!("configuration is fine: {}", loaded.source);
-        for (key, value) in show_config(&loaded.config) {
-            println!("  {key} = {value}");
-        }
-        loaded.notices.iter().for_each(|notice| eprintln!("kv-server: {notice}"));
-        return Ok(());
-    }
+fn run(overrides: &Overrides) -> Result<ExitCode, StartError> {
+    let mut loaded = load_config(overrides, std::env::vars_os())?;
     raise_descriptor_limit();
     loaded.notices.extend(harden_process(&loaded.config)?);
     let server = RunningServer::start(loaded)?;
     say(&server.start_line());
     server.run()?;
     say("kv-server stopped; the database is closed");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what the configuration amounts to.
+fn check(overrides: &Overrides) -> Result<ExitCode, StartError> {
+    let loaded = load_config(overrides, std::env::vars_os())?;
+    let mut text = format!("configuration is fine: {}\n", loaded.source);
+    for (key, value) in show_config(&loaded.config) {
+        text.push_str(&format!("  {key} = {value}\n"));
+    }
+    loaded.notices.iter().for_each(complain);
+    Ok(print("configuration", &text))
 }
 
 /// Prints the digest of the password in the one line of the standard input:
 /// arguments and environment could be seen by others.
 fn hash_password() -> ExitCode {
     if std::io::stdin().is_terminal() {
-        eprintln!("kv-server: type the password, then Enter and Ctrl-D; it is shown as you type");
+        complain("type the password, then Enter and Ctrl-D; it is shown as you type");
     }
     let mut text = String::new();
     let is_read = std::io::stdin().read_to_string(&mut text).is_ok();
     match is_read.then(|| Password::from_plain_line(&text)).flatten() {
-        Some(password) => match writeln!(std::io::stdout(), "{}", password.to_digest_text()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("kv-server: the digest cannot be written: {error}");
-                ExitCode::from(EXIT_SYSTEM)
-            }
-        },
+        Some(password) => print("digest", &format!("{}\n", password.to_digest_text())),
         None => {
-            eprintln!(
-                "kv-server: the standard input must hold one line, the password, of at most 1024 \
-                 bytes"
-            );
+            complain("the standard input must hold one line, the password, of at most 1024 bytes");
             ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Writes what the program was asked for, which is no success unless it is written.
+fn print(what: &str, text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("the {what} cannot be written: {error}"));
+            ExitCode::from(EXIT_SYSTEM)
         }
     }
 }
@@ -129,4 +134,9 @@ fn hash_password() -> ExitCode {
 /// no reason to end.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The same to the standard error output.
+fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "kv-server: {line}");
 }

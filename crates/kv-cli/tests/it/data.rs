@@ -6,7 +6,7 @@ use std::process::Stdio;
 use kv_engine::{Engine, Options};
 use serde_json::json;
 
-use crate::tool::{Tool, command};
+use crate::tool::{Run, Tool, command};
 
 #[test]
 fn what_was_put_is_got_and_scanned() {
@@ -33,6 +33,32 @@ fn keys_and_values_may_start_with_a_hyphen() {
     assert_eq!(tool.run(&["get", ".", "-1"]).failed(1), "");
     tool.run(&["put", ".", "--", "-x", "--json"]).done();
     assert_eq!(tool.run(&["get", ".", "--", "-x"]).done(), "--json\n");
+    for key in ["-1", "--keys", "apple"] {
+        tool.run(&["put", ".", "--", key, "1"]).done();
+    }
+    assert_eq!(tool.run(&["scan", ".", "--keys", "--from", "-1"]).done(), "-1\n-x\napple\n");
+    assert_eq!(tool.run(&["scan", ".", "--keys", "--to", "-x"]).done(), "--keys\n-1\n");
+    assert_eq!(tool.run(&["scan", ".", "--prefix", "--k", "--keys"]).done(), "--keys\n");
+    assert_eq!(tool.run(&["scan", ".", "--prefix=-x", "--keys"]).done(), "-x\n");
+}
+
+/// The exit code says what the words cannot.
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let tool = Tool::with_fruit();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for json in [&[][..], &["--json"]] {
+        let with = |arguments: &[&str]| {
+            let mut command = command();
+            command.current_dir(tool.path()).args(json).args(arguments);
+            command
+        };
+        let mut scan = with(&["scan", "."]);
+        let run: Run = scan.stdout(full()).output().unwrap().into();
+        assert!(run.failed(3).contains("cannot write the output"));
+        let mut absent = with(&["dump-table", "no-such-file"]);
+        assert_eq!(absent.stderr(full()).status().unwrap().code(), Some(3));
+    }
 }
 
 #[test]

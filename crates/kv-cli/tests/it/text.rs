@@ -33,7 +33,8 @@ fn help() {
 
         Keys and values are bytes: printable ones stand for themselves, all others are
         written as \xNN, and a backslash as \\. One that starts with a hyphen and is no
-        number stands behind --: kv get data -- -x.
+        number stands behind --: kv get data -- -x. Behind --prefix, --from and --to any
+        may stand.
         A directory that a server has open is refused; stop the server or send it the
         command (KV.STATS, KV.FLUSH, ...).
         JSON has keys and values in the same form, and identities in hexadecimal.

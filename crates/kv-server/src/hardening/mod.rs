@@ -5,6 +5,8 @@
 //! program's to do and not the library's: a server inside another program, or in
 //! a test, leaves that process as it is.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod argument_rules;
 mod files;
 mod sandbox;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

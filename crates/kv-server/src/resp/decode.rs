@@ -146,12 +146,13 @@ impl RequestDecoder {
     }
 
     /// Forgets the complete requests and removes their bytes from `bytes`, and
-    /// those of requests without arguments, which are never collected.
-    pub fn consume(&mut self, bytes: &mut Vec<u8>) {
+    /// those of requests without arguments, which are never collected. True if
+    /// there were any.
+    pub fn consume(&mut self, bytes: &mut Vec<u8>) -> bool {
         let gone = self.request_start;
         if gone == 0 {
             // At each read of a long request: what it has so far is not moved.
-            return;
+            return false;
         }
         if gone == bytes.len() {
             bytes.clear();
@@ -167,6 +168,7 @@ impl RequestDecoder {
         self.position -= gone;
         self.line_scanned = self.line_scanned.saturating_sub(gone);
         self.request_start = 0;
+        true
     }
 
     /// Memory for the places of arguments, in bytes.

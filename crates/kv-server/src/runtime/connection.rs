@@ -96,7 +96,10 @@ impl Connection {
             if self.decoder.requests(&self.input).is_empty() {
                 decoded.map_err(Ended::Protocol)?;
                 // Requests without arguments make no run and would pile up.
-                self.decoder.consume(&mut self.input);
+                if self.decoder.consume(&mut self.input) {
+                    // What is unfinished behind them has begun just now.
+                    self.is_transfer_noted = false;
+                }
                 self.receive().await?;
             } else {
                 self.execute_run().await?;
@@ -155,7 +158,6 @@ impl Connection {
     async fn receive(&mut self) -> Result<(), Ended> {
         self.make_room()?;
         let ClientWire { stream, client, server, .. } = &mut self.wire;
-        client.input_bytes.store(self.input.len(), Relaxed);
         match self.decoder.is_inside_request(&self.input) {
             false => {
                 client.note(Phase::Idle, server.clock.uptime_ms());
@@ -167,6 +169,8 @@ impl Connection {
             }
             true => {}
         }
+        // Whoever sees them sees a client whose time has begun.
+        client.input_bytes.store(self.input.len(), Relaxed);
         let progress = self.input.len() % PROGRESS_BYTES;
         let received = tokio::select! {
             biased;
@@ -210,23 +214,32 @@ impl Connection {
             };
             self.input.reserve_exact(more.max(MIN_INPUT_BYTES));
         }
-        let session = self.session.held_bytes();
-        let held = Held {
-            input: self.input.capacity() + self.decoder.held_bytes() + session,
-            output: self.output.held_bytes(),
-            batch: 0,
-        };
+        let held = self.held();
         match self.wire.hold(held) {
             true => Ok(()),
             false => Err(Ended::MemoryLimit),
         }
     }
 
+    /// What this connection holds between two runs.
+    fn held(&self) -> Held {
+        let session = self.session.held_bytes();
+        Held {
+            input: self.input.capacity() + self.decoder.held_bytes() + session,
+            output: self.output.held_bytes(),
+            batch: 0,
+        }
+    }
+
     /// Tells the client why, where that makes sense.
     async fn say_farewell(&mut self, ended: Ended) {
-        // Nothing more is executed: the last reply needs the memory.
+        // Nothing more is executed: others need the memory, and the last reply does.
         self.input = Vec::new();
-        self.wire.hold(Held::default());
+        self.session.discard();
+        self.decoder =
+            RequestDecoder::new(limits(&self.wire.server.config(), self.session.authenticated));
+        let held = self.held();
+        self.wire.hold(held);
         let counters = &self.wire.server.counters;
         let text = match &ended {
             Ended::Protocol(ProtocolError::CrossProtocol) => None,

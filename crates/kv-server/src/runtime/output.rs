@@ -15,6 +15,9 @@ const SHARED_VALUE_BYTES: usize = 64 << 10;
 /// Memory that an idle connection keeps for its next replies, in bytes.
 const MAX_IDLE_BYTES: usize = 16 << 10;
 
+/// Places of large values that it keeps memory for.
+const MAX_IDLE_VALUES: usize = 64;
+
 /// Encoded replies, with large values left out and remembered by place.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
@@ -58,14 +61,21 @@ impl Output {
     /// none for it.
     pub(crate) fn truncate(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
-        self.bytes.shrink_to(MAX_IDLE_BYTES);
         self.values.truncate(mark.values);
+        self.shrink();
         self.value_bytes = self.values.iter().map(|(_, value)| value.len()).sum();
     }
 
-    /// Bytes held in memory for these replies alone.
+    /// Gives back what replies of the usual size do not need.
+    fn shrink(&mut self) {
+        self.bytes.shrink_to(MAX_IDLE_BYTES);
+        self.values.shrink_to(MAX_IDLE_VALUES);
+    }
+
+    /// Bytes held in memory for these replies alone: for large values, which lie
+    /// elsewhere, those of their places.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.values.capacity() * size_of::<(usize, Value)>()
     }
 
     /// Bytes that were copied for these replies: all but the large values.
@@ -98,8 +108,8 @@ impl Output {
         }
         send_all(stream, &self.bytes[start..], &mut sent, &mut on_progress).await?;
         self.bytes.clear();
-        self.bytes.shrink_to(MAX_IDLE_BYTES);
         self.values.clear();
+        self.shrink();
         self.value_bytes = 0;
         Ok(())
     }
@@ -121,4 +131,35 @@ async fn send_all(
         on_progress(*sent);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Replies that are one large value each.
+    fn push_large(output: &mut Output, count: usize) {
+        let value = Value::from(vec![b'v'; SHARED_VALUE_BYTES]);
+        (0..count).for_each(|_| output.push(&Reply::Bulk(value.clone()), Protocol::Resp3));
+    }
+
+    #[test]
+    fn places_of_large_values_count_and_are_given_back() {
+        let idle_bytes = MAX_IDLE_BYTES + MAX_IDLE_VALUES * size_of::<(usize, Value)>();
+        let mut output = Output::default();
+        let start = output.mark();
+        push_large(&mut output, 10_000);
+        let places_bytes = 10_000 * size_of::<(usize, Value)>();
+        assert!(output.held_bytes() >= output.copied_bytes() + places_bytes);
+        output.truncate(start);
+        assert!(output.held_bytes() <= idle_bytes, "{}", output.held_bytes());
+
+        push_large(&mut output, 1000);
+        let (expected, mut sent) = (output.len(), 0);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut sink = tokio::io::sink();
+        runtime.block_on(output.send(&mut sink, |so_far| sent = so_far)).unwrap();
+        assert_eq!((sent, output.len()), (expected, 0));
+        assert!(output.held_bytes() <= idle_bytes, "{}", output.held_bytes());
+    }
 }

@@ -1,6 +1,8 @@
 //! `CONFIG GET` and `CONFIG SET`: our keys, Redis's names for them, and
 //! parameters of Redis that clients set and we have no use for.
 
+use std::collections::BTreeSet;
+
 use kv_engine::Durability;
 
 use super::server::Server;
@@ -82,6 +84,7 @@ pub(crate) fn configure(
     let mut remembered = server.foreign_parameters.lock();
     let mut config = Config::clone(&server.config());
     let mut foreign = Vec::new();
+    let mut assigned_keys = BTreeSet::new();
     for (name, value) in parameters {
         if let Some((known, _)) = FOREIGN.iter().find(|(known, _)| known == name) {
             if value.len() > MAX_FOREIGN_BYTES {
@@ -95,6 +98,11 @@ pub(crate) fn configure(
             .iter()
             .find(|key| key.name == name || key.redis_name == Some(name))
             .ok_or_else(|| ConfigureError::Unknown { name: name.clone() })?;
+        // By our name and by Redis's: the last would win, and nobody would be told.
+        if !assigned_keys.insert(key.name) {
+            let reason = "duplicate parameter".to_owned();
+            return Err(ConfigureError::Refused { name: name.clone(), reason });
+        }
         let assigned = match key.is_live {
             true => key.assign(&mut config, Raw::Text(value), &Origin::Command),
             false => Err(ConfigError::NotLive { key: key.name }),

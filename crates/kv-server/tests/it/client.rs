@@ -197,15 +197,33 @@ pub(crate) fn info(client: &mut Client, field: &str) -> String {
     line.unwrap_or_else(|| panic!("INFO has no {field}: {text}")).to_owned()
 }
 
-/// Asks `INFO` for a counter until it is at least `least`: a wait for work in
-/// the background that ends as soon as that is done.
+/// Asks `INFO` until a field has a value.
+#[track_caller]
+pub(crate) fn wait_for(client: &mut Client, field: &str, value: &str) {
+    wait_until(client, &format!("{field} is {value}"), |client| info(client, field) == value);
+}
+
+/// Asks `INFO` for a counter until it is at least `least`.
 #[track_caller]
 pub(crate) fn wait_for_counter(client: &mut Client, field: &str, least: u64) {
+    wait_until(client, &format!("{field} reaches {least}"), |client| {
+        info(client, field).parse::<u64>().unwrap() >= least
+    });
+}
+
+/// Asks until what goes on in the background has led to something: a wait that ends
+/// as soon as that is there, and fails if it never comes.
+#[track_caller]
+pub(crate) fn wait_until(
+    client: &mut Client,
+    what: &str,
+    mut is_there: impl FnMut(&mut Client) -> bool,
+) {
     for _ in 0..2_000_000 {
-        if info(client, field).parse::<u64>().unwrap() >= least {
+        if is_there(client) {
             return;
         }
         std::thread::yield_now();
     }
-    panic!("{field} never reached {least}");
+    panic!("it never came that {what}");
 }

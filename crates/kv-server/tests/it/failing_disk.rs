@@ -7,21 +7,9 @@ use std::time::Duration;
 use kv_engine::FlushSize;
 use kv_env::{Failure, Fault, Operation, SimDisk};
 
-use crate::client::{Client, TestServer, info};
+use crate::client::{Client, TestServer, info, wait_for};
 use crate::gate::{Gate, Sync, gated};
 use crate::wire::Wire;
-
-/// Asks until a field of `INFO` has a value.
-#[track_caller]
-fn wait_for(client: &mut Client, field: &str, value: &str) {
-    for _ in 0..2_000_000 {
-        if info(client, field) == value {
-            return;
-        }
-        std::thread::yield_now();
-    }
-    panic!("{field} never became {value}");
-}
 
 #[track_caller]
 fn assert_error(reply: &Wire, word: &str) {

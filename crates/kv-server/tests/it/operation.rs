@@ -24,6 +24,15 @@ fn info_has_what_clients_and_monitoring_look_for() {
     assert_eq!(info(&mut client, "total_error_replies"), "0");
 }
 
+/// The second of two names of one parameter is refused.
+#[track_caller]
+fn check_duplicate(refused: &Wire, name: &str) {
+    let expected = format!(
+        "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
+    );
+    assert_eq!(refused.error_text(), expected);
+}
+
 #[test]
 fn settings_change_while_running() {
     let server = TestServer::start();
@@ -47,6 +56,12 @@ fn settings_change_while_running() {
     let refused = client.say("CONFIG SET maxclients 30 idle_timeout_s never");
     assert!(refused.error_text().starts_with("ERR "), "{refused:?}");
     assert_eq!(get(&mut client, "maxclients").as_deref(), Some("20"));
+    let refused = client.say("CONFIG SET durability sync appendfsync no");
+    check_duplicate(&refused, "appendfsync");
+    let refused = client.say("CONFIG SET timeout 1 save x idle_timeout_s 2");
+    check_duplicate(&refused, "idle_timeout_s");
+    assert_eq!(get(&mut client, "timeout").as_deref(), Some("5"));
+    assert_eq!(get(&mut client, "save").as_deref(), Some(""));
     for path in ["data_dir elsewhere", "dir /etc", "password_file /etc/passwd"] {
         let refused = client.say(&format!("CONFIG SET {path}"));
         assert!(refused.error_text().contains("restart"), "{refused:?}");

@@ -2,6 +2,7 @@
 //! survive SIGKILL.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -180,6 +181,25 @@ fn a_checked_configuration_is_shown() {
     assert!(output.contains("\n  wal_batch_size = 1024\n"), "{output}");
     assert!(!output.contains("secret"), "{output}");
     assert!(!directory.path().join("data").exists(), "a check creates nothing");
+}
+
+/// What was asked for and cannot be written is a failure; words that nobody takes
+/// are none, and the exit code still tells.
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut check = command(directory.path());
+    let checked = check.arg("--check").stdout(full()).output().unwrap();
+    let errors = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(3), "{errors}");
+    assert!(errors.starts_with("kv-server: the configuration cannot be written: "), "{errors}");
+    let mut wrong = command(directory.path());
+    wrong.args(["--durability", "maybe"]).stderr(full());
+    assert_eq!(wrong.status().unwrap().code(), Some(2));
+    let mut hash = command(directory.path());
+    hash.arg("--hash-password").stdout(full()).stderr(full());
+    assert_eq!(hash.status().unwrap().code(), Some(2), "without a password to hash");
 }
 
 /// Expects the program to refuse to start, with this code and text.

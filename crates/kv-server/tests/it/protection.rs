@@ -1,9 +1,12 @@
 //! Bad input and bad manners: each gets one clear answer, and nobody else
 //! notices.
 
-use expect_test::{Expect, expect};
+use std::time::Duration;
 
-use crate::client::{Client, TestServer, info, wait_for_counter};
+use expect_test::{Expect, expect};
+use kv_env::SimDisk;
+
+use crate::client::{Client, TestServer, info, wait_for, wait_for_counter, wait_until};
 use crate::wire::{Wire, request};
 
 /// Sends `bytes` on a connection of its own; the replies until it is closed.
@@ -173,7 +176,7 @@ fn one_client_too_many_is_told_so() {
     assert_eq!(info(&mut first, "rejected_connections"), "2");
     second.say("QUIT");
     assert_eq!(second.replies_until_closed(), []);
-    while info(&mut first, "connected_clients") != "1" {}
+    wait_for(&mut first, "connected_clients", "1");
     assert_eq!(server.connect().say("PING"), Wire::Simple("PONG".to_owned()));
 }
 
@@ -208,11 +211,12 @@ fn a_value_over_the_limit_is_sent_from_where_it_lies() {
 
 /// Waits until `bytes` of some client wait for the rest of their request, or until
 /// none do.
+#[track_caller]
 fn wait_for_input(asking: &mut Client, bytes: usize, are_waiting: bool) {
     let wanted = format!(" qbuf={bytes} ");
-    while asking.say("CLIENT LIST").text().contains(&wanted) != are_waiting {
-        std::thread::yield_now();
-    }
+    wait_until(asking, &format!("{wanted:?} is listed: {are_waiting}"), |asking| {
+        asking.say("CLIENT LIST").text().contains(&wanted) == are_waiting
+    });
 }
 
 #[test]
@@ -272,6 +276,23 @@ fn queued_commands_count_as_memory_of_their_client() {
     assert_eq!(server.connect().say("EXISTS a"), Wire::Integer(0));
 }
 
+/// Whoever is sent away stays for a moment, so that he reads why, and holds nothing
+/// meanwhile.
+#[test]
+fn what_a_client_held_is_free_when_it_is_told_to_go() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut other = server.connect();
+    assert_eq!(client.say("WATCH a"), Wire::ok());
+    assert_eq!(client.say("MULTI"), Wire::ok());
+    client.call([&b"SET"[..], b"a", &vec![b'v'; 1 << 20]]);
+    assert_ne!(info(&mut other, "used_memory_clients_reserved"), "0");
+    // Begun, so that the decoder holds the places of many arguments.
+    client.send(&[&b"*5000\r\n"[..], &b"$1\r\na\r\n".repeat(4900), b"$x\r\n"].concat());
+    assert_eq!(client.reply().error_text(), "ERR Protocol error: invalid bulk length");
+    assert_eq!(info(&mut other, "used_memory_clients_reserved"), "0");
+}
+
 #[test]
 fn silent_dripping_and_unauthenticated_clients_are_closed() {
     let server = with_password();
@@ -310,6 +331,29 @@ fn what_drips_behind_a_request_without_arguments_is_closed() {
     assert_eq!(dripping.replies_until_closed(), []);
 }
 
+/// Where both come with one read, the time of the one is not that of the other.
+#[test]
+fn what_begins_behind_a_request_without_arguments_has_a_time_of_its_own() {
+    let disk = SimDisk::new(1);
+    let server = TestServer::simulated(disk.env(), |config| {
+        (config.request_timeout_s, config.idle_timeout_s) = (30, 0);
+    });
+    let mut admin = server.connect();
+    let [mut client, mut dripping] = std::array::from_fn(|_| server.connect());
+    client.send(b"*0\r");
+    wait_for_input(&mut admin, 3, true);
+    dripping.send(b"*1\r\n");
+    wait_for_input(&mut admin, 4, true);
+    disk.clock().advance(Duration::from_secs(29));
+    client.send(b"\n*2\r\n$3\r\nGE");
+    wait_for_input(&mut admin, 10, true);
+    disk.clock().advance(Duration::from_secs(2));
+    // Whoever ends overdue requests has looked at both.
+    assert_eq!(dripping.replies_until_closed(), []);
+    client.send(b"T\r\n$1\r\na\r\n");
+    assert_eq!(client.reply(), Wire::Nil);
+}
+
 #[test]
 fn clients_that_do_not_take_their_replies_are_closed() {
     let server = TestServer::with(|config| config.request_timeout_s = 1);
@@ -341,8 +385,7 @@ fn much_may_wait_for_a_client_for_a_short_time_only() {
     deaf.send(&request(["MGET"].into_iter().chain(["small"; 600])));
     wait_for_counter(&mut admin, "client_output_buffer_limit_disconnections", 1);
     // It was told to end, and does so at once.
-    while info(&mut admin, "connected_clients") == "3" {}
-    assert_eq!(info(&mut admin, "connected_clients"), "2");
+    wait_for(&mut admin, "connected_clients", "2");
     assert_eq!(info(&mut admin, "total_client_timeouts"), "0");
     assert_eq!(patient.reply().items().len(), 40);
     assert_eq!(patient.say("PING"), Wire::Simple("PONG".to_owned()));
@@ -420,6 +463,6 @@ fn a_client_that_goes_away_in_the_middle_leaves_nothing_half_done() {
         drop(client);
     }
     let mut client = server.connect();
-    while info(&mut client, "connected_clients") != "1" {}
+    wait_for(&mut client, "connected_clients", "1");
     assert_eq!(client.say("DBSIZE"), Wire::Integer(0));
 }

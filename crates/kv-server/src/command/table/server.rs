@@ -71,7 +71,7 @@ const CONFIG: &[CommandSpec] = commands! { Server:
         "Zeroes the counters of INFO." => Control(server_commands::config_resetstat);
     "config|rewrite" 2 [ADMIN NOSCRIPT LOADING STALE] () []
         "2.8.0" "O(1)" ""
-        "Writes the configuration file anew." => Control(server_commands::config_rewrite);
+        "Refused: the server does not write its configuration file." => Control(server_commands::config_rewrite);
     "config|set" -4 [ADMIN NOSCRIPT LOADING STALE] () []
         "2.0.0" "O(N) where N is the number of parameters"
         "parameter value [parameter value ...]"
