@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use kv_core::{Error, OwnedEntry, Pinned, Result};
 use kv_env::ReadFile;
-use kv_sstable::{Compression, TableDamage, TableOptions, TableSalvage};
+use kv_sstable::{Compression, TableDamage, TableSalvage};
 
 use crate::forge::Parts;
 use crate::support::{FILE_ID, accounts, header, put, salvaged, small_blocks, table_bytes};
