@@ -1,11 +1,10 @@
-//! The rules of an open, one by one: when it creates, what it refuses and by
-//! which name, which files are ours to remove, and which numbers come next.
+//! The rules of an open, one by one: when it creates, which files are ours to
+//! remove, and which numbers come next. Which manifest counts: `first_open`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use kv_engine::{Engine, Env, Error, Options, current_manifest, read_manifest_edits};
-use kv_env::{CrashChoice, FaultFs, Operation, SimDisk};
+use kv_engine::{Engine, Error, Options, current_manifest, read_manifest_edits};
+use kv_env::{CrashChoice, SimDisk};
 
 use crate::support::{contents, open, tiny};
 
@@ -78,97 +77,6 @@ fn segments_or_tables_without_a_manifest_are_refused() {
     }
 }
 
-/// The only manifest has a damaged header: a creation that was cut short, unless
-/// anything shows that there was a database.
-#[test]
-fn a_manifest_with_a_damaged_header_is_named_where_there_is_data() {
-    let damage = |disk: &SimDisk| disk.corrupt("MANIFEST_000001", 30, 1);
-    for (disk, what) in remains() {
-        damage(&disk);
-        let error = refusal(&disk, options());
-        let is_named = matches!(&error, Error::Corruption { file, offset: 0, .. } if file == "MANIFEST_000001");
-        assert!(is_named, "{what}: {error}");
-    }
-    let disk = closed(false);
-    remove(&disk, "wal");
-    damage(&disk);
-    let engine = open(&disk, options());
-    assert!(engine.recovery_report().created);
-    assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000002");
-}
-
-/// A database whose manifest is number 2, and the bytes of number 1 and 3.
-fn with_manifests_of_other_times() -> (SimDisk, Vec<u8>, Vec<u8>) {
-    let disk = closed(false);
-    let first = disk.read_file("MANIFEST_000001").unwrap();
-    open(&disk, options()).close().unwrap();
-    let later = disk.crash(CrashChoice::All);
-    open(&later, options()).close().unwrap();
-    let third = later.read_file("MANIFEST_000003").unwrap();
-    assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000002");
-    (disk, first, third)
-}
-
-fn assert_refused_for_its_number(disk: &SimDisk, name: &str) {
-    let error = refusal(disk, options());
-    let is_named = matches!(&error, Error::Corruption { file, offset: 40, .. } if file == name);
-    assert!(is_named && error.to_string().contains("the header says manifest"), "{error}");
-}
-
-#[test]
-fn a_manifest_under_the_name_of_another_one() {
-    let (disk, first, third) = with_manifests_of_other_times();
-    // Alone: nothing else says what the database is.
-    let alone = disk.crash(CrashChoice::All);
-    alone.fs().rename("MANIFEST_000002", "MANIFEST_000007").unwrap();
-    assert_refused_for_its_number(&alone, "MANIFEST_000007");
-    // A later one, whose predecessor is no manifest to go back to.
-    let later = disk.crash(CrashChoice::All);
-    later.write_file("MANIFEST_000001", &first);
-    later.write_file("MANIFEST_000002", &third);
-    assert_refused_for_its_number(&later, "MANIFEST_000002");
-    // An older one shows in sectors that were not written again: it gives way.
-    disk.write_file("MANIFEST_000007", &first);
-    let engine = open(&disk, options());
-    assert_eq!(engine.recovery_report().manifest, "MANIFEST_000002");
-    assert_eq!(contents(&engine).len(), 1);
-}
-
-#[test]
-fn an_older_manifest_of_another_database_does_not_give_way() {
-    let (disk, ..) = with_manifests_of_other_times();
-    let stranger = SimDisk::new(22);
-    open(&stranger, options()).close().unwrap();
-    let foreign = stranger.read_file("MANIFEST_000001").unwrap();
-    disk.write_file("MANIFEST_000007", &foreign);
-    assert_refused_for_its_number(&disk, "MANIFEST_000007");
-}
-
-/// Nobody has finished it, whatever its sectors held before.
-#[test]
-fn a_manifest_without_a_record_gives_way_whoever_it_is_of() {
-    let (disk, first, third) = with_manifests_of_other_times();
-    let stranger = SimDisk::new(22);
-    open(&stranger, options()).close().unwrap();
-    let foreign = stranger.read_file("MANIFEST_000001").unwrap();
-    // As the last case the first record is there and damaged.
-    let mut damaged = foreign.clone();
-    damaged[4096 + 40] ^= 1;
-    let headless = [&first, &third, &foreign].map(|bytes| {
-        let mut bytes = bytes.clone();
-        bytes[4096..].fill(0);
-        bytes
-    });
-    for bytes in headless.into_iter().chain([damaged]) {
-        let disk = disk.crash(CrashChoice::All);
-        disk.write_file("MANIFEST_000007", &bytes);
-        let engine = open(&disk, options());
-        assert_eq!(engine.recovery_report().manifest, "MANIFEST_000002");
-        assert_eq!(contents(&engine).len(), 1);
-        assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), "MANIFEST_000008");
-    }
-}
-
 #[test]
 fn numbers_of_files_go_on_after_a_close_without_a_gap() {
     let disk = SimDisk::new(23);
@@ -224,22 +132,6 @@ fn an_open_leaves_the_segments_that_are_needed_and_no_other() {
         let killed = disk.kill(disk.op_count());
         assert_eq!(contents(&open(&killed, options())).len(), 1);
     }
-}
-
-/// The server of a file system may repeat a removal: the file is gone, and the
-/// answer is that there is none.
-#[test]
-fn a_leftover_that_is_gone_is_no_error() {
-    let disk = closed(true);
-    let server = disk.fs();
-    let fs = FaultFs::hooked(disk.fs(), move |operation, name| match operation {
-        Operation::Remove => server.remove(name),
-        _ => Ok(()),
-    });
-    let env = Env { fs: Arc::new(fs), ..disk.env() };
-    let engine = Engine::open_in(env, options()).unwrap();
-    assert_eq!(contents(&engine).len(), 1);
-    assert!(!names(&disk).contains(&"MANIFEST_000001".into()));
 }
 
 /// Of the numbers that a killed process has reserved any may be in use.
