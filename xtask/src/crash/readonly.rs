@@ -76,10 +76,15 @@ fn require_refusals(server: &Server) -> Outcome {
     Ok(())
 }
 
-/// True for a refusal that has this reason and no other.
+/// True for a refusal that has this reason and no other, and says what to do. A sync
+/// that is under way when ext4 gives up is told of an error of the device instead.
 fn is_of_a_read_only_disk(text: &str) -> bool {
-    ["(os error 30)", "open it again"].iter().all(|words| text.contains(words))
+    let is_read_only = text.contains("(os error 30)");
+    let is_sync = [": sync ", "(sync "].iter().any(|words| text.contains(words));
+    let is_failed_sync = is_sync && text.contains("(os error 5)");
+    (is_read_only || is_failed_sync)
         && text.starts_with("MISCONF ")
+        && text.contains("open it again")
 }
 
 /// A server cannot start there, and says so.
@@ -112,8 +117,12 @@ mod tests {
                  outcome of writes in flight is unknown, close the database and open it again"
             ))
         };
+        let eio = "Input/output error (os error 5)";
         assert!(refusal("append to /a/wal.log: Read-only file system (os error 30)"));
-        assert!(!refusal("append to /a/wal.log: Input/output error (os error 5)"));
+        assert!(refusal(&format!("sync /a/wal.log: {eio}")));
+        assert!(refusal(&format!("cannot end a segment of the log: sync /a/wal.log: {eio}")));
+        assert!(!refusal(&format!("append to /a/wal.log: {eio}")));
+        assert!(!refusal("cannot sync the log: sync /a/wal.log: No space left (os error 28)"));
         assert!(!refusal("a panic while committing"));
     }
 }

@@ -305,14 +305,15 @@ mod tests {
         Event { client: 0, request, invoked: 1, answered, answer }
     }
 
-    /// What comes of promises that end at moment 5, after these events.
-    fn end_promises(events: Vec<Event>) -> Result<Vec<Event>, String> {
+    /// What comes of promises that end at moment 5, after these events of a load that
+    /// got there or did not.
+    fn end_promises(events: Vec<Event>, reached: bool) -> Result<Vec<Event>, String> {
         let directory = tempfile::tempdir().unwrap();
         let (binary, interrupt) = (PathBuf::new(), Interrupt::install().unwrap());
         let setting = Setting { binary, seed: 1, interrupt, keep: false };
         let mut rig = Rig::new(&setting, directory.path(), 0).unwrap();
         rig.writers[0].events = events;
-        let end = LoadEnd { errors: Vec::new(), reached: true };
+        let end = LoadEnd { errors: Vec::new(), reached };
         let outcome = rig.end_promises(&end, 5).map_err(|failure| failure.message);
         outcome.map(|()| rig.take_events())
     }
@@ -321,11 +322,17 @@ mod tests {
     fn errors_behind_the_moment_are_forgotten_and_those_before_it_are_violations() {
         let unclear = |answered| event(answered, Answer::Unclear("MISCONF".into()));
         let refused = |answered| event(answered, Answer::Refused("BUSY".into()));
-        let forgotten = end_promises(vec![event(3, Answer::Done(vec![])), unclear(6), refused(9)]);
+        let events = vec![event(3, Answer::Done(vec![])), unclear(6), refused(9)];
+        let forgotten = end_promises(events, true);
         let answers: Vec<Answer> =
             forgotten.unwrap().into_iter().map(|event| event.answer).collect();
         assert_eq!(answers, [Answer::Done(vec![]), Answer::None, Answer::None]);
-        assert!(end_promises(vec![unclear(4)]).unwrap_err().contains("MISCONF"));
-        assert!(end_promises(vec![refused(5), unclear(6)]).unwrap_err().contains("BUSY"));
+        assert!(end_promises(vec![unclear(4)], true).unwrap_err().contains("MISCONF"));
+        assert!(end_promises(vec![refused(5), unclear(6)], true).unwrap_err().contains("BUSY"));
+    }
+
+    #[test]
+    fn a_load_that_ended_before_its_moment_proves_nothing() {
+        assert!(end_promises(vec![event(3, Answer::None)], false).is_err());
     }
 }
