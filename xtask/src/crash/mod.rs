@@ -160,3 +160,14 @@ fn seed_of_now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(1, |time| time.as_millis() as u64 % 1_000_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Experiment, conclude};
+
+    #[test]
+    fn an_experiment_that_was_asked_for_and_skipped_is_no_success() {
+        assert!(conclude(Experiment::Thin, &[]).is_err());
+        assert!(conclude(Experiment::All, &[]).is_ok());
+    }
+}

@@ -127,6 +127,8 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     let disk = Mount::image(&device.path, &point, MOUNT_OPTIONS)?;
     rig.open_and_confirm(&disk)?.kill()?;
     disk.unmount()?;
+    drop(device);
+    store.unmount()?;
     Ok(name)
 }
 
