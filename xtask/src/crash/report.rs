@@ -62,7 +62,10 @@ pub(crate) fn conduct(
             None
         }
         // Tools of the system are interrupted along with us, and then fail.
-        Err(_) if setting.interrupt.is_requested() => return Err(Failure::interrupted()),
+        Err(failure) if setting.interrupt.is_requested() => {
+            println!("{name} did not come to its end: {}", failure.message);
+            return Err(Failure::interrupted());
+        }
         Err(failure) => {
             rig.write_evidence(scratch.path(), &failure.message)?;
             let evidence = scratch.keep(&name.replace(' ', "-"), setting.seed)?;

@@ -38,7 +38,8 @@ const TRACE_FILE: &str = "trace.txt";
 /// milliseconds, or after so many replies.
 const MOST_MILLISECONDS: u64 = 250;
 const MOST_REPLIES: u64 = 150;
-/// How long a sync of the hanging disk is held back.
+/// How long a sync of the hanging disk is held back. strace counts in each thread for
+/// itself, so that of another thread may follow at once: a client waits for both.
 const HANG: Duration = Duration::from_secs(14);
 /// New writes are tried when nothing has moved for so long: more than the ten
 /// seconds of the server's patience, and less than the disk hangs by what a busy
@@ -144,11 +145,13 @@ fn wait_for_standstill(clock: &AtomicU64, interrupt: &Interrupt) -> Outcome {
     while started.elapsed() < PATIENCE {
         interrupt.check()?;
         pause(STANDSTILL_POLL);
+        // Before and after a look at the clock, so that nothing has moved in between,
+        // however long this thread waits for a processor.
+        let now = Instant::now();
         let moment = clock.load(Ordering::SeqCst);
         if moment != seen {
             (seen, since) = (moment, Instant::now());
-        }
-        if since.elapsed() > STANDSTILL {
+        } else if now.duration_since(since) > STANDSTILL {
             return Ok(());
         }
     }
@@ -179,7 +182,19 @@ fn slow_syncs(scratch: &Scratch, effect: &str, delay: Duration, when: &str) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::was_slow;
+    use std::sync::atomic::AtomicU64;
+
+    use super::{wait_for_standstill, was_slow};
+    use crate::failure::EXIT_INTERRUPTED;
+    use crate::interrupt::Interrupt;
+
+    #[test]
+    fn nobody_waits_for_a_disk_after_an_interrupt() {
+        let interrupt = Interrupt::install().unwrap();
+        interrupt.request();
+        let failure = wait_for_standstill(&AtomicU64::new(1), &interrupt).unwrap_err();
+        assert_eq!(failure.exit_code, EXIT_INTERRUPTED);
+    }
 
     #[test]
     fn syncs_of_the_start_do_not_count_as_slow_ones_under_load() {
