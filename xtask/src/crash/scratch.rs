@@ -110,8 +110,11 @@ impl Mount {
     /// Brings all of it to its device and holds every write back until the guard
     /// is gone. Nobody can unmount it before.
     pub(crate) fn freeze(&self) -> Outcome<Frozen<'_>> {
+        // The guard first: a tool that fails may have frozen it all the same, and then
+        // nobody who writes there can be ended.
+        let frozen = Frozen { point: Some(&self.point) };
         shell::run("fsfreeze", &["--freeze".as_ref(), self.point.as_os_str()])?;
-        Ok(Frozen { point: Some(&self.point) })
+        Ok(frozen)
     }
 
     pub(crate) fn point(&self) -> &Path {
@@ -158,7 +161,9 @@ pub(crate) struct Frozen<'a> {
 impl Frozen<'_> {
     /// Lets the writes go on, and says if that did not work.
     pub(crate) fn thaw(mut self) -> Outcome {
-        self.point.take().map_or(Ok(()), thaw)
+        self.point.map_or(Ok(()), thaw)?;
+        self.point = None;
+        Ok(())
     }
 }
 
