@@ -32,6 +32,12 @@ impl Interrupt {
         self.requested.load(Ordering::Relaxed)
     }
 
+    /// Asks as a user would.
+    #[cfg(test)]
+    pub(crate) fn request(&self) {
+        self.requested.store(true, Ordering::Relaxed);
+    }
+
     /// Fails once the user has asked to stop.
     pub(crate) fn check(&self) -> Outcome {
         if self.is_requested() { Err(Failure::interrupted()) } else { Ok(()) }

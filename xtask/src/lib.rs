@@ -7,6 +7,7 @@
 
 mod bench;
 mod blackbox;
+mod child_lines;
 mod ci;
 mod cli;
 mod coverage;
@@ -17,6 +18,7 @@ mod fuzz;
 mod interrupt;
 mod machine;
 mod museum;
+mod pause;
 mod probe;
 mod resp;
 mod sanitize;
@@ -24,6 +26,7 @@ mod screen;
 mod server_build;
 mod server_process;
 mod sim;
+mod test_report;
 mod tidy;
 mod workspace;
 

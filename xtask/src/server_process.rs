@@ -2,15 +2,14 @@
 //! behind.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use crate::child_lines::forward_lines;
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::resp::{Client, Reply};
@@ -189,17 +188,6 @@ fn answers_ping(port: u16) -> bool {
     Client::connect(port)
         .and_then(|mut client| client.call(&[b"PING"]))
         .is_ok_and(|reply| reply == Reply::Simple("PONG".into()))
-}
-
-/// Passes on what a child prints, line by line, until it ends.
-fn forward_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if lines.send(line).is_err() {
-                return;
-            }
-        }
-    });
 }
 
 /// Names of the regular files in a database directory, sorted; empty if it

@@ -55,17 +55,13 @@ pub(super) fn build<const N: usize>(
     branches: bool,
     work: &Path,
 ) -> Outcome<Built> {
-    let mut flags = "-Cinstrument-coverage".to_owned();
     let mut command = Command::new(cargo_program());
-    if branches {
-        flags.push_str(" -Zcoverage-options=branch");
-    }
     command
         .args(["test", "--no-run", "--locked", "--tests"])
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(source_root())
-        .env("RUSTC_WORKSPACE_WRAPPER", compiler(work, &flags)?)
+        .env("RUSTC_WORKSPACE_WRAPPER", compiler(work, branches)?)
         // Macros count as well.
         .env("LLVM_PROFILE_FILE", work.join("ignored-%m.profraw"))
         .stderr(Stdio::inherit());
@@ -81,7 +77,7 @@ pub(super) fn build<const N: usize>(
     })
 }
 
-/// Calls the compiler that Cargo names with [`FLAGS_VARIABLE`] on top. It is no
+/// Calls the compiler that Cargo names with flags on top. It is no
 /// shell script: a shell loses variables with a hyphen in their names, as those
 /// of Cargo that name programs. That the compiler takes an unstable option it says
 /// here and not to Cargo: build scripts look at the variable, and all dependencies
@@ -94,7 +90,7 @@ fn main() {
     let flags = env!("KV_COVERAGE_FLAGS");
     let mut command = std::process::Command::new(compiler);
     command.args(words).args(flags.split(' '));
-    if flags.contains("-Z") {
+    if env!("KV_COVERAGE_UNSTABLE") == "true" {
         command.env("RUSTC_BOOTSTRAP", "1");
     }
     let error = command.exec();
@@ -102,18 +98,21 @@ fn main() {
 }
 "#;
 
-const FLAGS_VARIABLE: &str = "KV_COVERAGE_FLAGS";
-
-/// A program that calls the compiler with `flags`, named by them: Cargo tells
-/// builds apart by this name.
-fn compiler(work: &Path, flags: &str) -> Outcome<PathBuf> {
-    let name = if flags.contains("branch") { "rustc-counting-branches" } else { "rustc-counting" };
+/// A program that calls the compiler so that it counts, named by what it counts:
+/// Cargo tells builds apart by this name.
+fn compiler(work: &Path, branches: bool) -> Outcome<PathBuf> {
+    let (name, flags) = match branches {
+        true => ("rustc-counting-branches", "-Cinstrument-coverage -Zcoverage-options=branch"),
+        false => ("rustc-counting", "-Cinstrument-coverage"),
+    };
     let (program, source) = (work.join(name), work.join("rustc_counting.rs"));
     fs::write(&source, WRAPPER).context(source.display())?;
     let status = Command::new("rustc")
         .args(["--edition", "2024", "-o"])
         .args([&program, &source])
-        .env(FLAGS_VARIABLE, flags)
+        .env("KV_COVERAGE_FLAGS", flags)
+        // No flag but that of branches is.
+        .env("KV_COVERAGE_UNSTABLE", branches.to_string())
         .status()
         .context("cannot start rustc")?;
     if !status.success() {

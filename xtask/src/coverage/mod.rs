@@ -120,6 +120,7 @@ pub(crate) fn run(options: &CoverageOptions) -> Outcome {
     let profile = tools.merge(&profiles)?;
     let regions = regions(&tools, &profile, &programs)?;
     let files = lines::parse(&tools.export(&profile, &programs, "lcov", &[])?);
+    require_all_counted(files.iter().filter_map(|file| name_of(&file.path)))?;
     println!("{}", table(&files, &regions, options.branches));
     print_unreached(&files);
     Ok(())
@@ -165,11 +166,31 @@ fn regions(tools: &Tools, profile: &Path, programs: &[PathBuf]) -> Outcome<HashM
     Ok(files.map(|file| (file.filename, file.summary.regions)).collect())
 }
 
-/// The name of a file from the root of the repository, if it counts.
+/// The name of a file from the root of the repository, if it is in there.
+fn name_of(path: &str) -> Option<&str> {
+    Some(path.strip_prefix(source_root().to_str()?)?.trim_start_matches('/'))
+}
+
+/// The same, if it counts.
 fn counted_name(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(source_root().to_str()?)?.trim_start_matches('/');
-    let counts = |(start, end): &(&str, &str)| name.starts_with(start) && name.ends_with(end);
-    COUNTED.iter().any(counts).then_some(name)
+    name_of(path).filter(|name| COUNTED.iter().any(|counted| is_one_of(name, counted)))
+}
+
+fn is_one_of(name: &str, (start, end): &(&str, &str)) -> bool {
+    name.starts_with(start) && name.ends_with(end)
+}
+
+/// Fails for files that are to be looked at and are not among `names`: a file that
+/// was moved must not leave the table unseen.
+fn require_all_counted<'n>(names: impl Iterator<Item = &'n str>) -> Outcome {
+    let names: Vec<&str> = names.collect();
+    let has_none = |counted: &&(&str, &str)| !names.iter().any(|name| is_one_of(name, counted));
+    match COUNTED.iter().find(has_none) {
+        None => Ok(()),
+        Some((start, end)) => {
+            Err(Failure::check(format!("coverage: no file is called {start}*{end} any more")))
+        }
+    }
 }
 
 fn table(files: &[FileLines], regions: &HashMap<String, Share>, branches: bool) -> Table {
@@ -216,5 +237,20 @@ fn print_unreached(files: &[FileLines]) {
             let line = text.get(*number - 1).map_or("", |line| line.trim());
             println!("{name}:{number}: one way only: {line}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::require_all_counted;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn a_file_that_counts_is_missed_where_it_is_gone() {
+        let files = Workspace::load().unwrap().files(".rs").unwrap();
+        let names = || files.iter().map(|file| file.path.as_str());
+        require_all_counted(names()).unwrap();
+        let failure = require_all_counted(names().filter(|name| !name.contains("/replay")));
+        assert!(failure.unwrap_err().message.contains("kv-engine/src/replay"));
     }
 }

@@ -6,7 +6,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::block_device::{FILE_SYSTEM_BYTES, LoggedDevice};
@@ -19,6 +18,7 @@ use super::rig::{Durabilities, Rig, Setting, require_healthy};
 use super::scratch::{Mount, Scratch, format, sparse_file};
 use super::shut::require_losses;
 use crate::failure::{Context, Failure, Outcome};
+use crate::pause::pause;
 
 /// Marks in one log: moments at which it is known what was acknowledged.
 const MARKS: u64 = 150;
@@ -109,13 +109,11 @@ fn record(scratch: &Scratch, rig: &mut Rig) -> Outcome<Recording> {
 /// log with little but marks shows little. A server that stands still is not
 /// waited for.
 fn wait_for_requests(clock: &AtomicU64, mark: u64) {
-    let (_open, pause) = channel::<()>();
     for _ in 0..REQUEST_POLLS {
         if clock.load(Ordering::SeqCst) > mark + TICKS_BETWEEN_MARKS {
             return;
         }
-        // Nothing is ever sent: this is a pause.
-        let _ = pause.recv_timeout(REQUEST_POLL);
+        pause(REQUEST_POLL);
     }
 }
 

@@ -7,7 +7,6 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::scratch::{LoopDevice, is_mounted, sparse_file};
 use super::shell;
 use crate::failure::{Context, Failure, Outcome};
+use crate::pause::pause;
 
 /// Size of the file system at the start of the device.
 pub(crate) const FILE_SYSTEM_BYTES: u64 = 32 << 20;
@@ -89,7 +89,6 @@ impl ExportedDevice {
     }
 
     fn wait_until_exported(&mut self) -> Outcome {
-        let (_open, pause) = channel::<()>();
         for _ in 0..READY_POLLS {
             if is_mounted(&self.export) {
                 return Ok(());
@@ -97,8 +96,7 @@ impl ExportedDevice {
             if let Some(status) = self.daemon.try_wait().context("qemu-storage-daemon")? {
                 return Err(Failure::check(format!("qemu-storage-daemon ended: {status}")));
             }
-            // Nothing is ever sent: this is a pause.
-            let _ = pause.recv_timeout(READY_POLL);
+            pause(READY_POLL);
         }
         Err(Failure::check("qemu-storage-daemon exports nothing"))
     }

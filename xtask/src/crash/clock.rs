@@ -1,11 +1,12 @@
 //! Clocks that jump: the server under faketime, whose wall clock is set to
 //! 1970, 2099 and elsewhere, between its lives and under load, before SIGKILL.
 //!
-//! In every second life the monotonic clock jumps with it, which no kernel
-//! does: the server may take clients for silent and the disk for stalled, and
-//! only what does not expire is looked at. In the others keys that expire are
-//! held to what is said of them: the time of a running server never goes back,
-//! so what has expired stays away, and the rest is there.
+//! In every third life the monotonic clock jumps with it, which no kernel
+//! does: the server may take clients for silent and the disk for stalled, and a
+//! jump between its looks at the two clocks may take it anywhere in time. So only
+//! what does not expire is looked at, and keys that do may be gone afterwards.
+//! In the others they are held to what is said of them: the time of a running
+//! server never goes back, so what has expired stays away, and the rest is there.
 #![allow(clippy::disallowed_methods, reason = "a tool reads the real clock and sets a false one")]
 
 use std::ffi::OsString;
@@ -48,7 +49,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
         let mut expiring = Vec::new();
         while rig.cycles < cycles {
             rig.setting.interrupt.check()?;
-            let jumps = rig.cycles % 2 == 1;
+            let jumps = rig.cycles % 3 == 2;
             cycle(rig, &data_dir, &mut clock, jumps, &mut expiring)?;
             rig.cycles += 1;
         }
@@ -115,7 +116,8 @@ fn cycle(
     }
     rig.advance()?;
     for key in expiring {
-        key.latest = key.latest.max(clock.latest + SLACK_S);
+        let latest = if monotonic_jumps { NEVER_S - 1 } else { clock.latest + SLACK_S };
+        key.latest = key.latest.max(latest);
     }
     Ok(())
 }

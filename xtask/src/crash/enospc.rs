@@ -1,23 +1,24 @@
 //! A full disk: a tiny file system in memory, and a 16 MiB ext4.
 //!
-//! Writes are refused with "no space", nothing is lost, reads go on, deletes
-//! are accepted; when there is space again the same server takes writes again,
-//! and a kill after all of it costs nothing.
+//! Writes are refused with "no space" or, where that has left too much work undone,
+//! as busy; nothing is lost, reads go on, deletes are accepted; when there is space
+//! again the same server takes writes again, and a kill after all of it costs
+//! nothing.
 #![allow(clippy::disallowed_methods, reason = "a tool fills a disk with a file of its own")]
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::image::Image;
 use super::load::Moment;
 use super::report::{Report, conduct};
-use super::request::is_no_space;
+use super::request::{is_no_space, is_refusal};
 use super::rig::{Durabilities, Rig, Setting, require_healthy};
 use super::scratch::{Mount, Scratch};
 use crate::failure::{Context, Failure, Outcome};
+use crate::pause::pause;
 use crate::resp::{Client, Reply};
 use crate::server_process::Server;
 
@@ -45,10 +46,7 @@ const REPLIES_AFTER: u64 = 200;
 pub(crate) fn run(setting: &Setting, kind: &'static str, cycles: u64) -> Outcome<Report> {
     conduct(&format!("enospc {kind}"), setting, |scratch, rig| {
         while rig.cycles < cycles {
-            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles)?;
-            let outcome = cycle(kind, scratch, &mut fresh);
-            rig.take_over(fresh);
-            outcome?;
+            rig.with_new_database(scratch.path(), rig.cycles, |rig| cycle(kind, scratch, rig))?;
             rig.cycles += 1;
         }
         Ok(())
@@ -82,7 +80,7 @@ fn cycle(kind: &str, scratch: &Scratch, rig: &mut Rig) -> Outcome {
     fillers.write_until_full(&mut server.connect()?)?;
     let moment = Moment { replies_after: REPLIES_AFTER, ..rig.draw_moment(MOST_REPLIES) };
     let end = rig.load(server.port(), moment, || Ok(()))?;
-    if let Some(text) = end.errors.iter().find(|text| !is_no_space(text)) {
+    if let Some(text) = end.errors.iter().find(|text| !is_refusal(text)) {
         return Err(Failure::check(format!("a full disk was answered by {text:?}")));
     }
     rig.observe(&server).map_err(|failure| under("a full disk", failure))?;
@@ -150,16 +148,19 @@ fn free_kib(point: &Path) -> Outcome<u64> {
 /// The next write after space is back may still be refused; one soon is not.
 fn wait_until_writable(rig: &Rig, server: &Server) -> Outcome {
     let mut client = server.connect()?;
-    let (_open, pause) = channel::<()>();
     let mut last = Reply::Nil;
     for _ in 0..HEALING_POLLS {
         rig.setting.interrupt.check()?;
         last = client.call(&[b"SET", b"healed", b"1"]).context("cannot write")?;
-        if last.is_ok() {
-            return Ok(());
+        match &last {
+            reply if reply.is_ok() => return Ok(()),
+            Reply::Error(text) if is_refusal(text) => {}
+            reply => {
+                let sentence = format!("a disk with space again was answered by {reply:?}");
+                return Err(Failure::check(sentence));
+            }
         }
-        // Nothing is ever sent: this is a pause that holds no lock.
-        let _ = pause.recv_timeout(HEALING_POLL);
+        pause(HEALING_POLL);
     }
     Err(Failure::check(format!("space is back, and writes are still refused: {last:?}")))
 }
@@ -181,8 +182,8 @@ impl Fillers {
             let reply = client.call(&[b"SET", &Fillers::key(self.written), &value]);
             match reply.context("the server went away on a full disk")? {
                 Reply::Error(text) if is_no_space(&text) => return Ok(()),
-                // Too much unfinished work is a refusal of its own.
-                Reply::Error(text) if text.starts_with("BUSY") => {}
+                // Busy with what it has: that is not full yet.
+                Reply::Error(text) if is_refusal(&text) => {}
                 reply if reply.is_ok() => self.written += 1,
                 reply => {
                     let sentence = format!("a full disk was answered by {reply:?}");

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::oracle_log::OracleLog;
-use super::request::Answer;
 use super::writer::Writer;
 use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
@@ -21,7 +20,7 @@ const ERRORS_OF_A_WRITER: u32 = 3;
 /// When something is to happen to the server under load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    /// Replies to count before.
+    /// Replies to count before; an error is none.
     pub(crate) replies: u64,
     /// Time behind the first reply after which it happens although fewer were
     /// counted.
@@ -106,6 +105,8 @@ impl Load<'_> {
             }
             end.errors.sort();
             end.errors.dedup();
+            // Writers that were interrupted have ended early, whatever else went on.
+            interrupt.check()?;
             end.reached = outcome?;
             Ok(end)
         })
@@ -149,11 +150,12 @@ fn drive(
     while !course.is_over() && met < ERRORS_OF_A_WRITER {
         let Some(events) = writer.burst(&mut client, course.clock, course.log)? else { break };
         for event in events {
-            if let Answer::Refused(text) | Answer::Unclear(text) = &event.answer {
+            if let Some(text) = event.error() {
                 met += 1;
-                if !errors.contains(text) {
-                    errors.push(text.clone());
+                if !errors.iter().any(|known| known == text) {
+                    errors.push(text.to_owned());
                 }
+                continue;
             }
             let replies = course.replies.fetch_add(1, Ordering::SeqCst) + 1;
             // The coordinator may have gone.
@@ -184,27 +186,28 @@ mod tests {
     use crate::crash::oracle_log::OracleLog;
     use crate::crash::random::Random;
     use crate::crash::writer::Writer;
-    use crate::failure::{Failure, Outcome};
+    use crate::failure::{EXIT_INTERRUPTED, Failure, Outcome};
     use crate::interrupt::Interrupt;
 
     const LONG: Duration = Duration::from_secs(30);
 
-    /// A server that refuses nothing, remembers nothing and never goes away.
+    /// A server that refuses nothing, or all, remembers nothing and never goes away.
     /// Tells of every command it has answered.
-    fn accept_forever(listener: &TcpListener, answered: &Sender<()>) {
+    fn accept_forever(listener: &TcpListener, refuses: bool, answered: &Sender<()>) {
         for stream in listener.incoming().map_while(Result::ok) {
             let answered = answered.clone();
-            thread::spawn(move || answer_forever(&stream, &answered));
+            thread::spawn(move || answer_forever(&stream, refuses, &answered));
         }
     }
 
-    fn answer_forever(mut stream: &TcpStream, answered: &Sender<()>) -> Option<()> {
+    fn answer_forever(mut stream: &TcpStream, refuses: bool, answered: &Sender<()>) -> Option<()> {
         let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
         let mut queued: Vec<String> = Vec::new();
         loop {
             let parts: usize = lines.next()?.strip_prefix('*')?.parse().ok()?;
             let words: Vec<String> = lines.by_ref().take(parts * 2).skip(1).step_by(2).collect();
             let reply = match words.first()?.as_str() {
+                _ if refuses => "-BUSY too much to do\r\n".to_owned(),
                 "MULTI" => {
                     queued.clear();
                     "+OK\r\n".to_owned()
@@ -222,21 +225,30 @@ mod tests {
     }
 
     fn run(moment: Moment, event: impl FnOnce(&Receiver<()>) -> Outcome) -> Outcome<LoadEnd> {
+        run_on(false, moment, |answered, _| event(answered))
+    }
+
+    fn run_on(
+        refuses: bool,
+        moment: Moment,
+        event: impl FnOnce(&Receiver<()>, &Interrupt) -> Outcome,
+    ) -> Outcome<LoadEnd> {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, answered) = channel();
-        thread::spawn(move || accept_forever(&listener, &sender));
+        thread::spawn(move || accept_forever(&listener, refuses, &sender));
         let random = Random::new(3);
         let mut writers = [Writer::new(0, 2, &random), Writer::new(1, 2, &random)];
+        let interrupt = Interrupt::install().unwrap();
         let load = Load {
             port,
             writers: &mut writers,
             clock: &AtomicU64::new(1),
             log: &OracleLog::open(directory.path()).unwrap(),
-            interrupt: &Interrupt::install().unwrap(),
+            interrupt: &interrupt,
         };
-        load.run(moment, || event(&answered))
+        load.run(moment, || event(&answered, &interrupt))
     }
 
     fn moment(replies: u64) -> Moment {
@@ -261,6 +273,22 @@ mod tests {
         let endless = Moment { replies_after: u64::MAX, ..moment(3) };
         let end = run(endless, |_| Err(Failure::check("no power switch")));
         assert_eq!(end.unwrap_err().message, "no power switch");
+    }
+
+    #[test]
+    fn who_interrupts_a_load_is_told_of_nothing_else() {
+        let end = run_on(false, moment(3), |_, interrupt| {
+            interrupt.request();
+            Err(Failure::check("a tool that was interrupted along with us"))
+        });
+        assert_eq!(end.unwrap_err().exit_code, EXIT_INTERRUPTED);
+    }
+
+    #[test]
+    fn errors_bring_no_moment_nearer() {
+        let end = run_on(true, moment(1), |_, _| Ok(())).unwrap();
+        assert_eq!(end.errors, ["BUSY too much to do"]);
+        assert!(!end.reached);
     }
 
     #[test]

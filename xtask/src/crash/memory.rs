@@ -44,10 +44,8 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
         let (mut kills, mut large) = (0, 0);
         while rig.cycles < cycles {
             rig.setting.interrupt.check()?;
-            let mut fresh = Rig::new(setting, scratch.path(), rig.cycles)?;
-            let outcome = cycle(scratch, &mut fresh);
-            rig.take_over(fresh);
-            let (killed, acknowledged) = outcome?;
+            let (killed, acknowledged) =
+                rig.with_new_database(scratch.path(), rig.cycles, |rig| cycle(scratch, rig))?;
             kills += u64::from(killed);
             large += acknowledged;
             rig.cycles += 1;

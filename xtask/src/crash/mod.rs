@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `writer`, `request`, `value`, `load` | clients that write, and what they are told |
 //! | `worlds`, `linear`, `oracle`, `oracle_log` | what the server must hold therefore |
-//! | `shell`, `tracer`, `scratch`, `image`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
+//! | `shell`, `tracer`, `scratch`, `leftovers`, `image`, `power_cut`, `block_device`, `block_log` | file systems of our own and their faults |
 //! | `rig`, `report` | one database under test, one row of the table |
 //! | `kill`, `shut`, `thin`, `enospc`, `blk`, `syscalls` with `script`, `map` with `map_reader`, `clock`, `memory`, `readonly`, `slow` | the experiments |
 //! | `plans`, `soak` | which of them run, how often, and on what machines |
@@ -18,6 +18,7 @@ mod clock;
 mod enospc;
 mod image;
 mod kill;
+mod leftovers;
 mod linear;
 mod load;
 mod map;
@@ -64,7 +65,7 @@ pub(crate) struct CrashOptions {
     /// What to do to the server
     #[arg(value_enum)]
     experiment: Experiment,
-    /// How often, per experiment and file system [default: what a push affords]
+    /// How often, per experiment and file system [default: the volume that `ci` runs]
     #[arg(long, value_name = "N")]
     cycles: Option<u64>,
     /// Repeat the choices of an earlier run [default: from the clock]
@@ -104,7 +105,7 @@ enum Experiment {
     Slow,
     /// A sync that takes longer than the server is patient
     Hang,
-    /// All that a push affords
+    /// All of them that `ci` runs
     All,
 }
 
@@ -131,10 +132,19 @@ pub(crate) fn run(options: &CrashOptions) -> Outcome {
             }
         }
     }
-    conclude(&reports)
+    conclude(options.experiment, &reports)
 }
 
-fn conclude(reports: &[Report]) -> Outcome {
+/// Shows what was done. Where the machine has the means for nothing of it, that is no
+/// success for who has asked for this experiment and no other.
+fn conclude(experiment: Experiment, reports: &[Report]) -> Outcome {
+    if reports.is_empty() {
+        println!("nothing was done: all that was asked for is skipped");
+        return match experiment {
+            Experiment::All => Ok(()),
+            _ => Err(Failure::check("nothing was done")),
+        };
+    }
     println!("\n{}", report::table(reports));
     println!("load {}", MachineLoad::read().load_average);
     let violations: Vec<String> =
@@ -149,4 +159,15 @@ fn conclude(reports: &[Report]) -> Outcome {
 fn seed_of_now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(1, |time| time.as_millis() as u64 % 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Experiment, conclude};
+
+    #[test]
+    fn an_experiment_that_was_asked_for_and_skipped_is_no_success() {
+        assert!(conclude(Experiment::Thin, &[]).is_err());
+        assert!(conclude(Experiment::All, &[]).is_ok());
+    }
 }

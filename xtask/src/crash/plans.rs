@@ -1,4 +1,4 @@
-//! The experiments, what a push and what a soak does of each, and what the
+//! The experiments, what `ci` and what a soak does of each, and what the
 //! machine must have for it.
 
 use super::report::Report;
@@ -13,7 +13,7 @@ use crate::failure::Outcome;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SoakVolume {
     Cycles(u64),
-    /// All there are, once; a push takes some.
+    /// All there are, once; `ci` takes some.
     All,
 }
 
@@ -21,8 +21,8 @@ pub(super) enum SoakVolume {
 pub(super) struct Plan {
     pub(super) experiment: Experiment,
     pub(super) name: &'static str,
-    /// Cycles where the command line does not say: what a push affords, which
-    /// may be none.
+    /// Cycles where the command line does not say: those of `ci`, which may be
+    /// none.
     pub(super) cycles: u64,
     pub(super) soak: SoakVolume,
     pub(super) run: fn(&Setting, u64) -> Outcome<Report>,

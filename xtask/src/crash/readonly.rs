@@ -54,30 +54,37 @@ fn turn_under_load(rig: &mut Rig, server: &Server, disk: &Mount) -> Outcome {
         last_moment = clock.fetch_add(1, Ordering::SeqCst);
         disk.remount("abort")
     })?;
+    rig.end_promises(&end, last_moment)?;
     if end.errors.is_empty() {
         return Err(Failure::check("the disk is read-only and no write was refused"));
     }
-    rig.forget_after(last_moment)?;
     require_refusals(server)?;
     rig.observe(server)
 }
 
-/// Every write is refused, in words that say what to do.
+/// Every write is refused, because of this disk and in words that say what to do.
 fn require_refusals(server: &Server) -> Outcome {
     let writes: [&[&[u8]]; 3] =
         [&[b"SET", b"late", b"1"], &[b"INCR", b"later"], &[b"MSET", b"a", b"1"]];
     let mut client = server.connect()?;
     for write in writes {
         let reply = client.call(write).context("cannot write")?;
-        let is_typed = match &reply {
-            Reply::Error(text) => text.starts_with("MISCONF ") && text.contains("open it again"),
-            _ => false,
-        };
-        if !is_typed {
+        if !matches!(&reply, Reply::Error(text) if is_of_a_read_only_disk(text)) {
             return Err(Failure::check(format!("a read-only disk was answered by {reply:?}")));
         }
     }
     Ok(())
+}
+
+/// True for a refusal that has this reason and no other, and says what to do. A sync
+/// that is under way when ext4 gives up is told of an error of the device instead.
+fn is_of_a_read_only_disk(text: &str) -> bool {
+    let is_read_only = text.contains("(os error 30)");
+    let is_sync = [": sync ", "(sync "].iter().any(|words| text.contains(words));
+    let is_failed_sync = is_sync && text.contains("(os error 5)");
+    (is_read_only || is_failed_sync)
+        && text.starts_with("MISCONF ")
+        && text.contains("open it again")
 }
 
 /// A server cannot start there, and says so.
@@ -95,5 +102,27 @@ fn require_no_start(rig: &mut Rig, disk: &Mount) -> Outcome {
                 false => Err(Failure::check(format!("a start on a read-only disk: {message}"))),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_a_read_only_disk;
+
+    #[test]
+    fn a_server_that_stopped_for_another_reason_is_not_what_is_looked_for() {
+        let refusal = |cause: &str| {
+            is_of_a_read_only_disk(&format!(
+                "MISCONF the engine stopped accepting writes after a failure ({cause}); the \
+                 outcome of writes in flight is unknown, close the database and open it again"
+            ))
+        };
+        let eio = "Input/output error (os error 5)";
+        assert!(refusal("append to /a/wal.log: Read-only file system (os error 30)"));
+        assert!(refusal(&format!("sync /a/wal.log: {eio}")));
+        assert!(refusal(&format!("cannot end a segment of the log: sync /a/wal.log: {eio}")));
+        assert!(!refusal(&format!("append to /a/wal.log: {eio}")));
+        assert!(!refusal("cannot sync the log: sync /a/wal.log: No space left (os error 28)"));
+        assert!(!refusal("a panic while committing"));
     }
 }

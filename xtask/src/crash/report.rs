@@ -10,7 +10,7 @@ use comfy_table::presets::NOTHING;
 
 use super::rig::{Rig, Setting};
 use super::scratch::Scratch;
-use crate::failure::{EXIT_INTERRUPTED, Outcome};
+use crate::failure::{Failure, Outcome};
 
 /// One experiment, carried out.
 #[derive(Debug, Clone)]
@@ -61,7 +61,11 @@ pub(crate) fn conduct(
             }
             None
         }
-        Err(failure) if failure.exit_code == EXIT_INTERRUPTED => return Err(failure),
+        // Tools of the system are interrupted along with us, and then fail.
+        Err(failure) if setting.interrupt.is_requested() => {
+            println!("{name} did not come to its end: {}", failure.message);
+            return Err(Failure::interrupted());
+        }
         Err(failure) => {
             rig.write_evidence(scratch.path(), &failure.message)?;
             let evidence = scratch.keep(&name.replace(' ', "-"), setting.seed)?;

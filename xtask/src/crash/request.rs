@@ -147,14 +147,19 @@ impl Request {
     }
 }
 
-/// What an error reply leaves open. A full disk and a busy engine write
-/// nothing; of any other trouble we know nothing until the next open.
+/// What an error reply leaves open: of any trouble but a refusal we know nothing
+/// until the next open.
 fn classify(text: &str) -> Answer {
-    let is_certain = text.starts_with("BUSY") || is_no_space(text);
-    match is_certain {
+    match is_refusal(text) {
         true => Answer::Refused(text.to_owned()),
         false => Answer::Unclear(text.to_owned()),
     }
+}
+
+/// True for the refusal of a write of which nothing was written, by a full disk or
+/// an engine with too much unfinished work. Both pass.
+pub(crate) fn is_refusal(text: &str) -> bool {
+    text.starts_with("BUSY ") || is_no_space(text)
 }
 
 /// True for the refusal of a write because the disk is full, from which the
@@ -167,6 +172,14 @@ impl Event {
     /// True if its reply was a yes.
     pub(crate) fn is_acknowledged(&self) -> bool {
         matches!(self.answer, Answer::Done(_))
+    }
+
+    /// The error that it was answered by.
+    pub(crate) fn error(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Refused(text) | Answer::Unclear(text) => Some(text),
+            Answer::Done(_) | Answer::None => None,
+        }
     }
 
     /// Forgets replies that came after `moment`: what was acknowledged while

@@ -169,8 +169,16 @@ impl Rig {
         Arc::clone(&self.log)
     }
 
-    /// Takes replies after `moment` for not given.
-    pub(crate) fn forget_after(&mut self, moment: u64) -> Outcome {
+    /// Takes replies after `moment` for not given: then happened what the load was
+    /// for. Fails where the load did not get that far, or where there were errors
+    /// before, when nothing was wrong.
+    pub(crate) fn end_promises(&mut self, end: &LoadEnd, moment: u64) -> Outcome {
+        require_reached(end)?;
+        let events = self.writers.iter().flat_map(|writer| &writer.events);
+        let mut before = events.filter(|event| event.answered <= moment);
+        if let Some(text) = before.find_map(Event::error) {
+            return Err(Failure::check(format!("a healthy server answered an error: {text:?}")));
+        }
         self.log.note(&format!("replies after moment {moment} promise nothing"))?;
         for writer in &mut self.writers {
             writer.events.iter_mut().for_each(|event| event.forget_after(moment));
@@ -237,13 +245,22 @@ impl Rig {
         Ok(())
     }
 
-    /// Takes over the figures and the last log of another database.
-    pub(crate) fn take_over(&mut self, other: Rig) {
+    /// Carries out a part with a new database, whose figures and log become those
+    /// of this rig, whatever came of it.
+    pub(crate) fn with_new_database<T>(
+        &mut self,
+        directory: &Path,
+        label: u64,
+        part: impl FnOnce(&mut Rig) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let mut fresh = Rig::new(&self.setting, directory, label)?;
+        let outcome = part(&mut fresh);
         let mut counts = self.oracle.counts;
-        counts.add(other.oracle.counts);
-        self.oracle = other.oracle;
+        counts.add(fresh.oracle.counts);
+        self.oracle = fresh.oracle;
         self.oracle.counts = counts;
-        self.options = other.options;
+        self.options = fresh.options;
+        outcome
     }
 
     /// Writes down what is known about a violation.
@@ -272,5 +289,50 @@ pub(crate) fn require_healthy(end: &LoadEnd) -> Outcome {
         ([], true) => Ok(()),
         ([], false) => Err(Failure::check("the writers ended early: no server, no connection")),
         (errors, _) => Err(Failure::check(format!("a healthy server answered errors: {errors:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Event, LoadEnd, Rig, Setting};
+    use crate::crash::request::{Answer, Request, Verb};
+    use crate::interrupt::Interrupt;
+
+    fn event(answered: u64, answer: Answer) -> Event {
+        let request = Request { verb: Verb::Set, keys: vec!["c0:r:1".into()], number: 4 };
+        Event { client: 0, request, invoked: 1, answered, answer }
+    }
+
+    /// What comes of promises that end at moment 5, after these events of a load that
+    /// got there or did not.
+    fn end_promises(events: Vec<Event>, reached: bool) -> Result<Vec<Event>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let (binary, interrupt) = (PathBuf::new(), Interrupt::install().unwrap());
+        let setting = Setting { binary, seed: 1, interrupt, keep: false };
+        let mut rig = Rig::new(&setting, directory.path(), 0).unwrap();
+        rig.writers[0].events = events;
+        let end = LoadEnd { errors: Vec::new(), reached };
+        let outcome = rig.end_promises(&end, 5).map_err(|failure| failure.message);
+        outcome.map(|()| rig.take_events())
+    }
+
+    #[test]
+    fn errors_behind_the_moment_are_forgotten_and_those_before_it_are_violations() {
+        let unclear = |answered| event(answered, Answer::Unclear("MISCONF".into()));
+        let refused = |answered| event(answered, Answer::Refused("BUSY".into()));
+        let events = vec![event(3, Answer::Done(vec![])), unclear(6), refused(9)];
+        let forgotten = end_promises(events, true);
+        let answers: Vec<Answer> =
+            forgotten.unwrap().into_iter().map(|event| event.answer).collect();
+        assert_eq!(answers, [Answer::Done(vec![]), Answer::None, Answer::None]);
+        assert!(end_promises(vec![unclear(4)], true).unwrap_err().contains("MISCONF"));
+        assert!(end_promises(vec![refused(5), unclear(6)], true).unwrap_err().contains("BUSY"));
+    }
+
+    #[test]
+    fn a_load_that_ended_before_its_moment_proves_nothing() {
+        assert!(end_promises(vec![event(3, Answer::None)], false).is_err());
     }
 }

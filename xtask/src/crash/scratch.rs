@@ -1,28 +1,32 @@
 //! A directory of our own, and what was mounted in it; both go away with their
-//! guards, and what an aborted run left is cleared at the next start.
+//! guards.
 #![allow(clippy::disallowed_methods, reason = "a tool manages its own scratch directory")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{oracle_log, shell};
-use crate::failure::{Context, Failure, Outcome};
+use super::leftovers::clear_leftovers;
+use super::shell;
+use crate::failure::{Context, Outcome};
+use crate::pause::pause;
 
 /// Scratch directories are called this, the process id and random letters.
-const PREFIX: &str = "kv-crash-";
+pub(crate) const PREFIX: &str = "kv-crash-";
 /// What is kept after a violation is called this and the process id.
 const EVIDENCE_PREFIX: &str = "kv-evidence-";
-/// What an aborted run left is called this and what it was called.
-const ABORTED_PREFIX: &str = "kv-evidence-aborted-";
 
 /// Quiet and without questions; laid out at once: no thread of the kernel writes
 /// inode tables later.
 const EXT4_OPTIONS: [&str; 4] =
     ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"];
+/// Somebody who looks around may hold a file system for a moment: how long to wait
+/// for them, and how often.
+const UNMOUNT_POLL: Duration = Duration::from_millis(100);
+const UNMOUNT_TRIES: u32 = 50;
 /// What memory is given out in, and loop devices take at least.
 const PAGE_BYTES: u64 = 4096;
 
@@ -106,39 +110,47 @@ impl Mount {
     /// Brings all of it to its device and holds every write back until the guard
     /// is gone. Nobody can unmount it before.
     pub(crate) fn freeze(&self) -> Outcome<Frozen<'_>> {
+        // The guard first: a tool that fails may have frozen it all the same, and then
+        // nobody who writes there can be ended.
+        let frozen = Frozen { point: Some(&self.point) };
         shell::run("fsfreeze", &["--freeze".as_ref(), self.point.as_os_str()])?;
-        Ok(Frozen { point: Some(&self.point) })
+        Ok(frozen)
     }
 
     pub(crate) fn point(&self) -> &Path {
         &self.point
     }
 
-    /// Unmounts, and says if that did not work.
+    /// Unmounts, and says if that did not work: what comes next on the same device
+    /// must not meet what is left of it.
     pub(crate) fn unmount(self) -> Outcome {
-        let point = self.point.clone();
-        drop(self);
-        match is_mounted(&point) {
-            false => Ok(()),
-            true => Err(Failure::check(format!("{} stays mounted", point.display()))),
+        let mut outcome = Ok(());
+        for _ in 0..UNMOUNT_TRIES {
+            outcome = unmount(&self.point, &[]);
+            if outcome.is_ok() {
+                break;
+            }
+            pause(UNMOUNT_POLL);
         }
+        outcome
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Somebody who looks around may hold it for a moment; the last try
-        // lets the kernel finish it when they go.
-        let tries: [&[&str]; 3] = [&[], &[], &["--lazy"]];
-        for options in tries {
-            let mut arguments: Vec<&std::ffi::OsStr> =
-                options.iter().map(|word| word.as_ref()).collect();
-            arguments.push(self.point.as_os_str());
-            if shell::run("umount", &arguments).is_ok() {
-                return;
-            }
+        // Only where something has failed already, which is told. The last try lets
+        // the kernel finish it when those who hold it go.
+        if is_mounted(&self.point) && unmount(&self.point, &[]).is_err() {
+            let _ = unmount(&self.point, &["--lazy"]);
         }
     }
+}
+
+/// Unmounts what is there, once.
+pub(crate) fn unmount(point: &Path, options: &[&str]) -> Outcome {
+    let mut arguments: Vec<&std::ffi::OsStr> = options.iter().map(|word| word.as_ref()).collect();
+    arguments.push(point.as_os_str());
+    shell::run("umount", &arguments).map(drop)
 }
 
 /// A mounted file system that nobody can write to, until this guard is gone.
@@ -149,7 +161,9 @@ pub(crate) struct Frozen<'a> {
 impl Frozen<'_> {
     /// Lets the writes go on, and says if that did not work.
     pub(crate) fn thaw(mut self) -> Outcome {
-        self.point.take().map_or(Ok(()), thaw)
+        self.point.map_or(Ok(()), thaw)?;
+        self.point = None;
+        Ok(())
     }
 }
 
@@ -160,41 +174,63 @@ impl Drop for Frozen<'_> {
     }
 }
 
-fn thaw(point: &Path) -> Outcome {
+/// Lets writes go on at a place.
+pub(crate) fn thaw(point: &Path) -> Outcome {
     shell::run("fsfreeze", &["--unfreeze".as_ref(), point.as_os_str()]).map(drop)
 }
 
 /// A loop device on a file, freed with this guard.
 pub(crate) struct LoopDevice {
     pub(crate) path: PathBuf,
-    /// A limit of its requests, and what it was before.
-    limit: Option<(PathBuf, String)>,
+    /// True if the size of its requests is no longer that of other devices.
+    is_limited: bool,
 }
 
 impl LoopDevice {
     pub(crate) fn attach(file: &Path) -> Outcome<LoopDevice> {
         let arguments = ["--find".as_ref(), "--show".as_ref(), file.as_os_str()];
-        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into(), limit: None })
+        Ok(LoopDevice { path: shell::run("losetup", &arguments)?.into(), is_limited: false })
+    }
+
+    /// One that another process has left, which may have limited its requests.
+    pub(crate) fn left_behind(path: PathBuf) -> LoopDevice {
+        LoopDevice { path, is_limited: true }
     }
 
     /// Lets it take no request of more than a page. Of a larger one it may write
     /// a first part, and say that all of it is done.
     pub(crate) fn limit_requests_to_pages(&mut self) -> Outcome {
+        let limit = self.limit();
+        self.is_limited = true;
+        fs::write(&limit, (PAGE_BYTES / 1024).to_string()).context(limit.display())
+    }
+
+    /// Where the most that one request may hold is written, in KiB.
+    fn limit(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default();
-        let path = Path::new("/sys/block").join(name).join("queue/max_sectors_kb");
-        let before = fs::read_to_string(&path).context(path.display())?;
-        fs::write(&path, (PAGE_BYTES / 1024).to_string()).context(path.display())?;
-        self.limit = Some((path, before));
-        Ok(())
+        Path::new("/sys/block").join(name).join("queue/max_sectors_kb")
+    }
+
+    /// The limit outlives the file: the next on this device would have it too.
+    fn lift_limit(&self) {
+        let limit = self.limit();
+        // Zero is what the kernel takes by itself; older ones know only the most
+        // there is.
+        if fs::write(&limit, "0").is_err()
+            && let Ok(most) = fs::read_to_string(limit.with_file_name("max_hw_sectors_kb"))
+        {
+            // Nothing can be done where it fails: that device stays slow.
+            let _ = fs::write(&limit, most);
+        }
     }
 }
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
-        // Nothing can be done where it fails; the next run tries again.
-        if let Some((path, before)) = &self.limit {
-            let _ = fs::write(path, before);
+        if self.is_limited {
+            self.lift_limit();
         }
+        // Nothing can be done where it fails; the next run tries again.
         let _ = shell::run("losetup", &["--detach".as_ref(), self.path.as_os_str()]);
     }
 }
@@ -226,7 +262,7 @@ fn make(kind: &str, options: &[&str], image: &Path) -> Outcome {
 }
 
 /// Mount points at or below a path, the innermost last.
-fn mounts_below(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn mounts_below(path: &Path) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
     points.filter(|point| point.starts_with(path)).collect()
@@ -235,64 +271,4 @@ fn mounts_below(path: &Path) -> Vec<PathBuf> {
 /// True if something is mounted at exactly this place.
 pub(crate) fn is_mounted(point: &Path) -> bool {
     mounts_below(point).iter().any(|found| found == point)
-}
-
-/// Clears the scratch directories of processes that are no more.
-fn clear_leftovers() {
-    let temporary = std::env::temp_dir();
-    for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(owner) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else {
-            continue;
-        };
-        if !Path::new("/proc").join(owner).exists() {
-            clear(&entry.path());
-        }
-    }
-}
-
-/// Ends what still runs on a leftover directory and unmounts it. Where the
-/// oracle's log is, it is kept with the data: whoever killed that run may want
-/// to know what was promised. Whatever fails here only leaves a directory
-/// behind.
-fn clear(directory: &Path) {
-    for point in mounts_below(directory) {
-        // What is not frozen, which is nearly always so, is no trouble.
-        let _ = thaw(&point);
-    }
-    end_processes_of(directory);
-    for point in mounts_below(directory).into_iter().rev() {
-        drop(Mount { point });
-    }
-    let loops = shell::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
-    for line in loops.unwrap_or_default().lines() {
-        if let Some((device, file)) = line.split_once(' ')
-            && Path::new(file.trim()).starts_with(directory)
-        {
-            drop(LoopDevice { path: device.into(), limit: None });
-        }
-    }
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let kept = directory.with_file_name(name.replacen(PREFIX, ABORTED_PREFIX, 1));
-    if directory.join(oracle_log::FILE_NAME).exists() && fs::rename(directory, &kept).is_ok() {
-        println!("NOTICE: an earlier run was killed; what it did is in {}", kept.display());
-        return;
-    }
-    let _ = fs::remove_dir_all(directory);
-}
-
-/// Kills the servers and daemons whose command lines name the directory: an
-/// aborted run could not. Its name is random, so they are nobody else's.
-fn end_processes_of(directory: &Path) {
-    let name = directory.as_os_str().as_encoded_bytes();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
-        let command_line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if command_line.windows(name.len()).any(|window| window == name)
-            && let Some(id) = Pid::from_raw(id)
-        {
-            // It may have ended by itself meanwhile.
-            let _ = kill_process(id, Signal::KILL);
-        }
-    }
 }

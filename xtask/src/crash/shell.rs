@@ -1,6 +1,7 @@
 //! Programs of the operating system that the rigs need.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -36,6 +37,8 @@ fn output_of<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<Output>
     command(program)
         .args(arguments)
         .stdin(Stdio::null())
+        // Its own group: Ctrl-C reaches us alone, and what it has begun is done.
+        .process_group(0)
         .output()
         .context(format_args!("cannot start {program}"))
 }
@@ -100,7 +103,14 @@ pub(crate) fn has_loop_devices() -> bool {
 mod tests {
     use std::ffi::OsStr;
 
-    use super::find;
+    use super::{find, run};
+
+    #[test]
+    fn who_interrupts_us_does_not_reach_the_programs() {
+        let status = run("cat", &["/proc/self/stat"]).unwrap();
+        let fields: Vec<&str> = status.split(' ').collect();
+        assert_eq!(fields[4], fields[0], "its group is that of somebody else: {status}");
+    }
 
     #[test]
     fn programs_are_found_off_the_path_too() {

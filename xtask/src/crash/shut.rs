@@ -4,10 +4,11 @@
 use std::sync::atomic::Ordering;
 
 use super::image::Image;
+use super::load::Moment;
 use super::oracle::Verdict;
 use super::power_cut::cut_power;
 use super::report::{Report, conduct};
-use super::rig::{Durabilities, Rig, Setting, require_reached};
+use super::rig::{Durabilities, Rig, Setting};
 use super::scratch::Mount;
 use crate::failure::{Failure, Outcome};
 use crate::server_process::Server;
@@ -25,7 +26,8 @@ pub(crate) fn run(setting: &Setting, kind: &str, cycles: u64) -> Outcome<Report>
         while rig.cycles < cycles {
             let disk = image.mount()?;
             let server = rig.open_and_confirm(&disk)?;
-            cut_under_load(rig, server, disk)?;
+            let moment = rig.draw_moment(MOST_REPLIES);
+            cut_under_load(rig, moment, server, disk)?;
             rig.cycles += 1;
         }
         let disk = image.mount()?;
@@ -44,7 +46,8 @@ pub(crate) fn run_control(setting: &Setting, cycles: u64) -> Outcome<Report> {
             let mut doomed = Rig::new(setting, scratch.path(), rig.cycles)?;
             let disk = image.mount()?;
             let server = doomed.start(&disk.point().join("data"), Durabilities::Os)?;
-            cut_under_load(&mut doomed, server, disk)?;
+            let moment = doomed.draw_moment(MOST_REPLIES);
+            cut_under_load(&mut doomed, moment, server, disk)?;
             let disk = image.mount()?;
             let server = doomed.start(&disk.point().join("data"), Durabilities::Os)?;
             // A mount or a start that fails is no catch: it stays a failure.
@@ -68,8 +71,13 @@ pub(crate) fn require_losses(rig: &mut Rig, losses: u64) -> Outcome {
     }
 }
 
-fn cut_under_load(rig: &mut Rig, server: Server, disk: Mount) -> Outcome {
-    let moment = rig.draw_moment(MOST_REPLIES);
+/// Cuts the power at the moment and kills the server, whose life is over then.
+pub(crate) fn cut_under_load(
+    rig: &mut Rig,
+    moment: Moment,
+    server: Server,
+    disk: Mount,
+) -> Outcome {
     // What is acknowledged while the cut is under way may not be durable: the
     // kernel lets some syncs of that moment pass. So promises end before it.
     let mut last_moment = 0;
@@ -79,8 +87,7 @@ fn cut_under_load(rig: &mut Rig, server: Server, disk: Mount) -> Outcome {
         cut_power(disk.point())?;
         server.kill()
     })?;
-    require_reached(&end)?;
-    rig.forget_after(last_moment)?;
+    rig.end_promises(&end, last_moment)?;
     rig.advance()?;
     disk.unmount()
 }

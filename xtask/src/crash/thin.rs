@@ -20,7 +20,7 @@ use std::path::Path;
 use super::load::Moment;
 use super::report::{Report, conduct};
 use super::request::is_no_space;
-use super::rig::{Durabilities, Rig, Setting};
+use super::rig::{Durabilities, Rig, Setting, require_reached};
 use super::scratch::{LoopDevice, Mount, Scratch, format_in_pages, sparse_file};
 use super::shell;
 use crate::failure::{Context, Failure, Outcome};
@@ -67,10 +67,7 @@ pub(crate) fn run(setting: &Setting, cycles: u64) -> Outcome<Report> {
         let mut synced: BTreeMap<String, u64> = BTreeMap::new();
         for attempt in 0..cycles.saturating_mul(MOST_TRIES) {
             rig.setting.interrupt.check()?;
-            let mut fresh = Rig::new(setting, scratch.path(), attempt)?;
-            let outcome = cycle(scratch, &mut fresh);
-            rig.take_over(fresh);
-            let name = outcome?;
+            let name = rig.with_new_database(scratch.path(), attempt, |rig| cycle(scratch, rig))?;
             rig.cycles += u64::from(!NOTES.contains(&name.as_str()));
             *synced.entry(kind_of(&name)).or_default() += 1;
             if rig.cycles == cycles {
@@ -115,6 +112,7 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
         }
         false => shrink(&store, left),
     })?;
+    require_reached(&end)?;
     if end.errors.is_empty() {
         return Err(Failure::check("the device failed and no write was answered by an error"));
     }
@@ -129,6 +127,8 @@ fn cycle(scratch: &Scratch, rig: &mut Rig) -> Outcome<String> {
     let disk = Mount::image(&device.path, &point, MOUNT_OPTIONS)?;
     rig.open_and_confirm(&disk)?.kill()?;
     disk.unmount()?;
+    drop(device);
+    store.unmount()?;
     Ok(name)
 }
 
@@ -161,8 +161,9 @@ fn require_poisoned(server: &Server, errors: &[String]) -> Outcome<String> {
     Ok(name)
 }
 
-/// The file whose sync failed, with EIO or for want of space, or the note for a file system that went
-/// read-only, if that is the reason of a refusal which also says what to do.
+/// The file whose sync failed, with EIO or for want of space, or the note for a file
+/// system that went read-only, if that is the reason of a refusal which also says
+/// what to do.
 fn poisoned_by(text: &str) -> Option<String> {
     // The cause may have brackets and advice of its own.
     let (cause, advice) = text.split_once("after a failure (")?.1.rsplit_once("); ")?;

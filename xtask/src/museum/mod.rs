@@ -103,7 +103,7 @@ pub(crate) fn run(options: &MuseumOptions) -> Outcome {
                 scope.spawn(|| -> Outcome {
                     while let Some(show) = next() {
                         interrupt.check()?;
-                        let exhibit = exhibit(&hunters, show, options.seeds)?;
+                        let exhibit = exhibit(&hunters, show, options.seeds, &interrupt)?;
                         print_exhibit(&exhibit);
                         exhibits.lock().expect("no hunt panics while it reports").push(exhibit);
                     }
@@ -133,10 +133,10 @@ fn programme(mutants: Vec<Mutant>, wanted: &str) -> VecDeque<Show> {
 }
 
 /// Shows one mutant, or the engine as it is, to its hunter.
-fn exhibit(hunters: &Hunters, show: Show, seeds: u64) -> Outcome<Exhibit> {
+fn exhibit(hunters: &Hunters, show: Show, seeds: u64, interrupt: &Interrupt) -> Outcome<Exhibit> {
     let started = now();
     let name = show.mutant.map_or("", |mutant| mutant.name);
-    let caught_by = hunters.hunt(show.hunt, name, seeds)?;
+    let caught_by = hunters.hunt(show.hunt, name, seeds, interrupt)?;
     Ok(Exhibit { mutant: show.mutant, caught_by, seconds: started.elapsed().as_secs_f64() })
 }
 

@@ -18,12 +18,15 @@ mod miri;
 mod nightly;
 mod thread;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
+use crate::child_lines::forward_lines;
 use crate::failure::{Context, Failure, Outcome};
+use crate::test_report::has_run_tests;
 use miri::Programme;
 use nightly::Nightly;
 
@@ -97,15 +100,29 @@ pub(crate) fn run(options: &SanitizeOptions) -> Outcome {
     }
 }
 
-/// Runs a command and says what it was, how it went and how long it took; true if
-/// it went well.
+/// Runs tests and says which, how it went and how long it took; true if it went
+/// well and there were some.
 #[allow(clippy::disallowed_methods, reason = "a tool measures real time")]
 fn is_clean(name: &str, command: &mut Command) -> Outcome<bool> {
     let started = Instant::now();
-    let succeeded = command.status().context("cannot start cargo")?.success();
-    let word = if succeeded { "clean" } else { "FAILED" };
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let (sender, lines) = channel();
+    if let Some(output) = child.stdout.take() {
+        forward_lines(output, sender);
+    }
+    let mut report = String::new();
+    for line in lines {
+        println!("{line}");
+        report += &format!("{line}\n");
+    }
+    let succeeded = child.wait().context(name)?.success();
+    let word = match (succeeded, has_run_tests(&report)) {
+        (true, true) => "clean",
+        (true, false) => "EMPTY",
+        (false, _) => "FAILED",
+    };
     println!("{word:<6} {name:<50} {:>5.0} s", started.elapsed().as_secs_f64());
-    Ok(succeeded)
+    Ok(word == "clean")
 }
 
 /// Fails for a name at which no test begins: a filter that finds nothing is clean.
@@ -116,8 +133,13 @@ fn assert_tests_exist<'r>(runs: impl Iterator<Item = &'r Run>) {
         let directory = format!("crates/{}/tests/it/", run.package);
         for name in run.tests.iter().chain(run.skipped) {
             let (module, test) = name.rsplit_once("::").unwrap_or(("", name));
-            // What stands without its module may be any part of a name.
-            let text = if module.is_empty() { test.into() } else { format!("fn {test}") };
+            let text = match (module, test) {
+                // All tests of the module.
+                (_, "") => "#[test]".to_owned(),
+                // What stands without its module may be any part of a name.
+                ("", test) => test.to_owned(),
+                (_, test) => format!("fn {test}"),
+            };
             let mut of_module = files.iter().filter(|file| {
                 file.path.strip_prefix(&directory).is_some_and(|path| path.starts_with(module))
             });

@@ -1,11 +1,12 @@
 //! The nightly compiler, and the parts of it that the sanitizers need.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::failure::{Failure, Outcome};
+use crate::pause::pause;
 use crate::workspace::source_root;
 
 /// Set by Cargo and rustup for the compiler that built this tool.
@@ -34,8 +35,8 @@ impl Nightly {
         };
         if !has_all_parts() {
             let parts = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
-            // Without a network it fails; the next look says so.
-            try_within(Command::new("rustup").args(parts), DOWNLOAD_PATIENCE);
+            // Without a network or rustup it fails; the next look says so.
+            let _ = ends_within(Command::new("rustup").args(parts), DOWNLOAD_PATIENCE);
         }
         if !has_all_parts() {
             return Ok(Err("miri or the source of the standard library is missing; \
@@ -77,20 +78,22 @@ fn text(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a command, and ends it if it takes longer than `patience`.
-fn try_within(command: &mut Command, patience: Duration) {
+/// Runs a command, and ends it if it takes longer than `patience`; true if it ended
+/// by itself.
+fn ends_within(command: &mut Command, patience: Duration) -> io::Result<bool> {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return };
-    let (_nobody, pause) = mpsc::channel::<()>();
+    let mut child = command.spawn()?;
     let mut left = patience;
-    while !left.is_zero() && matches!(child.try_wait(), Ok(None)) {
-        // Nobody sends: the time passes.
-        let _ = pause.recv_timeout(POLL);
+    while !left.is_zero() && child.try_wait()?.is_none() {
+        pause(POLL);
         left = left.saturating_sub(POLL);
     }
-    // It fails for one that has ended.
-    let _ = child.kill();
-    let _ = child.wait();
+    if child.try_wait()?.is_some() {
+        return Ok(true);
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -99,6 +102,10 @@ mod tests {
 
     #[test]
     fn a_command_that_does_not_end_is_ended() {
-        try_within(Command::new("sleep").arg("1000"), 2 * POLL);
+        let ends = |script: &str, patience| {
+            ends_within(Command::new("sh").args(["-c", script]), patience).unwrap()
+        };
+        assert!(!ends("exec sleep 1000", 2 * POLL));
+        assert!(ends("exit 1", DOWNLOAD_PATIENCE));
     }
 }

@@ -3,17 +3,17 @@
 #![allow(clippy::disallowed_methods, reason = "a tool measures real time")]
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::child_lines::forward_lines;
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::pause::pause;
 use crate::workspace::source_root;
 
 /// How often it is looked whether the user or the clock wants an end.
@@ -50,6 +50,13 @@ pub(super) struct Performance {
     /// The end of what it printed.
     pub(super) printed: String,
     pub(super) seconds: f64,
+}
+
+impl Performance {
+    /// What a tool says of what it left undone.
+    pub(super) fn notice(&self) -> Option<&str> {
+        self.printed.lines().find_map(|line| line.strip_prefix("NOTICE: "))
+    }
 }
 
 impl Companion {
@@ -146,27 +153,13 @@ impl Drop for Group {
         }
         // Each of these fails only where the processes have ended by themselves.
         let _ = self.signal(Signal::TERM);
-        let (_open, pause) = channel::<()>();
         for _ in 0..POLLS_TO_END {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            // Nothing is ever sent: this is a pause.
-            let _ = pause.recv_timeout(POLL);
+            pause(POLL);
         }
         let _ = self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
-}
-
-/// Passes on what a child prints, line by line, until it ends. What is no text
-/// is shown as such: fuzzers print inputs.
-fn forward_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
-    thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if lines.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                return;
-            }
-        }
-    });
 }

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::companion::Companion;
+use super::companion::{Companion, Ending, Performance};
 use super::ledger::Row;
-use super::schedule::{FULL_MINUTES, scaled};
+use super::schedule::{FULL_MINUTES, Progress, scaled};
 use crate::failure::{Context, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::workspace::source_root;
@@ -35,6 +35,26 @@ impl Job {
     /// How much of its unit a line says is done.
     pub(super) fn done(&self, line: &str) -> Option<u64> {
         if self.counts_itself { count_in(line, self.unit) } else { None }
+    }
+
+    /// Enters what came of it. A tool that leaves its work undone for want of
+    /// something on this machine says so, and ends well.
+    pub(super) fn judge(&self, performance: &Performance, row: &mut Row) {
+        row.seconds += performance.seconds;
+        row.printed.clone_from(&performance.printed);
+        let Progress { done, target, .. } = row.progress;
+        match (performance.ending, performance.notice()) {
+            (Ending::Passed, Some(notice)) => row.close(notice),
+            (Ending::Passed, None) if !self.counts_itself => row.progress.done = target,
+            (Ending::Passed, None) if done < target => {
+                row.violations.push(format!("it ended well after {done} of {target}"));
+            }
+            (Ending::Passed, None) => {}
+            (Ending::Late, _) => row.close("its time was over before its work"),
+            (Ending::Failed, _) => {
+                row.violations.push(format!("`{}` has failed", self.companion.words()));
+            }
+        }
     }
 }
 
@@ -128,7 +148,28 @@ fn count_in(line: &str, unit: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FULL_MINUTES, count_in, share_of_calls};
+    use super::{Companion, Ending, FULL_MINUTES, Job, Performance, Row, count_in, share_of_calls};
+
+    /// The row of a tool that ended well, printed this, and had done so much of 300.
+    fn row_after(tool: &str, done: u64, printed: &str) -> Row {
+        let companion = Companion { arguments: vec![tool.into()], needs: &[] };
+        let job = Job { row: 0, companion, counts_itself: tool == "sim", unit: "images" };
+        let mut row = Row::new(tool, "images", 300);
+        row.progress.done = done;
+        let (ending, printed) = (Ending::Passed, printed.to_owned());
+        job.judge(&Performance { ending, printed, seconds: 1.0 }, &mut row);
+        row
+    }
+
+    #[test]
+    fn what_a_tool_leaves_undone_is_not_counted() {
+        assert_eq!(row_after("fuzz", 0, "fuzz resp: 900 executions").progress.done, 300);
+        let skipped = row_after("fuzz", 0, "built\nNOTICE: fuzzing skipped: no compiler\n");
+        assert_eq!((skipped.progress.done, skipped.progress.is_closed), (0, true));
+        assert_eq!(skipped.notices, ["fuzzing skipped: no compiler"]);
+        assert!(row_after("sim", 300, "").violations.is_empty());
+        assert_eq!(row_after("sim", 299, "").violations.len(), 1);
+    }
 
     #[test]
     fn progress_is_read_from_the_lines_of_the_simulation() {

@@ -109,15 +109,12 @@ impl Ledger {
         let load = MachineLoad::read();
         let Machine { cpu, cores, memory_bytes, kernel, commit, .. } =
             Machine::describe(&std::env::temp_dir());
-        let mut head = format!(
+        let head = format!(
             "# Soak of {date} UTC\n\nCommit {commit}; {cores} cores of {cpu}, {} GiB, kernel \
              {kernel}.\n{told}\nLoad average at the start: {}.\n",
             memory_bytes >> 30,
             load.load_average
         );
-        if !load.is_quiet() {
-            head += "\nSomething else kept the machine busy: the times say nothing.\n";
-        }
         let state = Mutex::new(State { rows, course: Course::Running });
         let path = free_path(&source_root().join("docs/soak"))?;
         let ledger = Ledger { path, head, started: Instant::now(), state };

@@ -22,10 +22,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use self::companion::Ending;
 use self::jobs::{Job, build_fuzz_targets, jobs};
 use self::ledger::{Course, Ledger, Row};
-use self::schedule::{FULL_MINUTES, Progress, next, scaled};
+use self::schedule::{FULL_MINUTES, next, scaled};
 use super::plans::{PLANS, Plan, SoakVolume};
 use super::rig::Setting;
 use super::seed_of_now;
@@ -91,11 +90,12 @@ pub(crate) fn run(options: &SoakOptions) -> Outcome {
 }
 
 impl Plan {
+    /// Its row. The target is at least what `ci` does: by that many it is judged.
     fn row(&self, minutes: u64) -> Row {
         let target = match self.soak {
-            SoakVolume::Cycles(full) => scaled(full, minutes),
+            SoakVolume::Cycles(full) => scaled(full, minutes).max(self.cycles),
             SoakVolume::All if minutes >= LEAST_MINUTES_FOR_ALL => u64::MAX,
-            SoakVolume::All => scaled(self.cycles, minutes),
+            SoakVolume::All => self.cycles,
         };
         Row::new(self.name, "cycles", target)
     }
@@ -164,23 +164,7 @@ impl Soak {
             }),
             None => Ok(()),
         })?;
-        self.ledger.update(*index, |row| {
-            row.seconds += performance.seconds;
-            row.printed.clone_from(&performance.printed);
-            match performance.ending {
-                Ending::Passed if job.counts_itself => {
-                    let Progress { done, target, .. } = row.progress;
-                    if done < target {
-                        row.violations.push(format!("it ended well after {done} of {target}"));
-                    }
-                }
-                Ending::Passed => row.progress.done = row.progress.target,
-                Ending::Late => row.close("its time was over before its work"),
-                Ending::Failed => {
-                    row.violations.push(format!("`{}` has failed", companion.words()));
-                }
-            }
-        })
+        self.ledger.update(*index, |row| job.judge(&performance, row))
     }
 
     fn is_over(&self) -> bool {
@@ -216,6 +200,21 @@ impl Soak {
         match found.as_slice() {
             [] => Ok(()),
             found => Err(Failure::check(format!("violations:\n{}", found.join("\n")))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PLANS;
+
+    #[test]
+    fn the_shortest_soak_does_as_much_as_an_experiment_is_judged_by() {
+        for plan in &PLANS {
+            for minutes in [1, 3, 29, 30, 81] {
+                let progress = plan.row(minutes).progress;
+                assert!(progress.target >= plan.cycles.max(1), "{} {minutes}", plan.name);
+            }
         }
     }
 }

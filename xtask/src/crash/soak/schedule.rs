@@ -26,10 +26,12 @@ impl Progress {
     }
 
     /// What is done of it at once: a part, and not less than what is worth the
-    /// preparation.
+    /// preparation and what a part is judged by. So the last takes what would be too
+    /// little for one of its own.
     pub(super) fn slice(self, least: u64) -> u64 {
         let left = self.target.saturating_sub(self.done);
-        self.target.div_ceil(SLICES).max(least).min(left)
+        let part = self.target.div_ceil(SLICES).max(least);
+        if left < part.saturating_add(least) { left } else { part }
     }
 
     /// True if a smaller share of it is done than of `other`.
@@ -76,6 +78,20 @@ mod tests {
         }
         assert!(all.iter().all(|progress| progress.done == progress.target), "{all:?}");
         assert_eq!(order[..3], [0, 1, 2], "each gets its turn before any gets a second");
+    }
+
+    #[test]
+    fn no_part_is_smaller_than_what_it_is_judged_by() {
+        for (target, least) in [(324, 5), (1000, 20), (108, 20), (10, 0), (5000, 100)] {
+            let mut all = progress(0, target);
+            while all.is_open() {
+                let part = all.slice(least);
+                assert!(part >= least.max(1), "{part} of {target} at a time, after {}", all.done);
+                all.done += part;
+            }
+            assert_eq!(all.done, target);
+        }
+        assert_eq!(progress(0, 3).slice(20), 3, "where there is less, it is all there is");
     }
 
     #[test]
