@@ -6,14 +6,15 @@
 //! be found: those of a prefix of the commits that has all the promised ones
 //! (I1, I2), each batch wholly or not at all (I3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::keys::{self, COUNTER};
-use crate::step::Change;
+use kv_env::StraySync;
 
-/// Keys and values.
-pub(crate) type State = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
+use crate::keys::{self, COUNTER};
+use crate::log_damage::{LogDamage, Promise};
+use crate::state::{State, difference};
+use crate::step::Change;
 
 /// What a crash may have taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ struct Entry {
     changes: Vec<Change>,
     bare: bool,
     state: Arc<State>,
+    /// Length of its keys and values.
+    bytes: u64,
     /// Op counts of the disk.
     begun: u64,
     acknowledged: Option<u64>,
@@ -50,6 +53,8 @@ pub(crate) struct History {
     /// Op counts from a failed sync to the next open: until that has looked at
     /// the disk, the cache may lose what was not synced before.
     doubtful: Vec<(u64, Option<u64>)>,
+    /// What the device has stored wrongly of the log of this disk.
+    log_damage: LogDamage,
 }
 
 impl History {
@@ -60,6 +65,7 @@ impl History {
             visible: 0,
             next_number: 1,
             doubtful: Vec::new(),
+            log_damage: LogDamage::default(),
         }
     }
 
@@ -77,6 +83,7 @@ impl History {
             changes: changes.to_vec(),
             bare,
             state: Arc::default(),
+            bytes: 0,
             begun: op,
             acknowledged: None,
             durable: None,
@@ -106,13 +113,16 @@ impl History {
             let parent = self.entries[..index].iter().rposition(|entry| entry.refused.is_none());
             let parent = parent.expect("the start was not refused");
             let mut state = State::clone(&self.entries[parent].state);
+            let mut bytes = 0;
             for (key, value) in self.writes(index) {
+                bytes += (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
                 match value {
                     Some(value) => state.insert(key.into(), value.into()),
                     None => state.remove(&key[..]),
                 };
             }
-            self.entries[index].state = Arc::new(state);
+            let entry = &mut self.entries[index];
+            (entry.state, entry.bytes) = (Arc::new(state), bytes);
         }
     }
 
@@ -147,6 +157,16 @@ impl History {
         self.doubtful.iter().any(|&(from, _)| from > op)
     }
 
+    /// The device has stored something else than it was told.
+    pub(crate) fn damage(&mut self, stray: &StraySync) {
+        self.log_damage.note(stray);
+    }
+
+    /// Whether the log may hold something else than it was told behind `op` ops.
+    pub(crate) fn is_log_damaged(&self, op: u64) -> bool {
+        self.log_damage.is_there(op)
+    }
+
     fn is_doubtful(&self, op: u64) -> bool {
         self.doubtful.iter().any(|&(from, to)| from <= op && to.is_none_or(|to| op < to))
     }
@@ -155,23 +175,32 @@ impl History {
     /// newest first.
     fn possible(&self, op: u64, loss: Loss) -> impl Iterator<Item = usize> {
         let floor = self.floor(op, loss);
-        let is_possible = move |entry: &Entry| {
-            entry.begun < op && entry.refused.is_none_or(|refused| op < refused)
-        };
         let later = (floor + 1..self.entries.len()).rev();
-        later.filter(move |&index| is_possible(&self.entries[index])).chain([floor])
+        later.filter(move |&index| self.entries[index].is_under_way(op)).chain([floor])
     }
 
     /// The last entry that a crash behind `op` ops must have left.
     fn floor(&self, op: u64, loss: Loss) -> usize {
-        let loss = if self.is_doubtful(op) { Loss::Unsynced } else { loss };
-        let promised = |entry: &Entry| match loss {
-            Loss::Unsynced => entry.durable,
-            Loss::Nothing => entry.acknowledged,
-        };
-        let by_then = |moment: Option<u64>| moment.is_some_and(|moment| moment <= op);
-        let floor = self.entries.iter().rposition(|entry| by_then(promised(entry)));
+        let loss = self.loss_at(op, loss);
+        let floor = self.entries.iter().rposition(|entry| entry.promise(op, loss).is_some());
         floor.expect("the start is durable")
+    }
+
+    /// What a crash may take that comes behind `op` ops.
+    fn loss_at(&self, op: u64, loss: Loss) -> Loss {
+        if self.is_doubtful(op) { Loss::Unsynced } else { loss }
+    }
+
+    /// The earlier entries that a crash behind `op` ops may have left of a log that
+    /// the device has stored wrongly, the newest first.
+    fn possible_behind_damage(&self, op: u64, loss: Loss) -> impl Iterator<Item = usize> {
+        let (floor, loss) = (self.floor(op, loss), self.loss_at(op, loss));
+        let may_be_left = move |&index: &usize| {
+            let later = self.entries[index + 1..].iter();
+            let lost: Vec<Promise> = later.filter_map(|entry| entry.promise(op, loss)).collect();
+            self.entries[index].is_under_way(op) && self.log_damage.excuses(op, &lost)
+        };
+        (0..floor).rev().filter(may_be_left)
     }
 
     /// Which entry's state was found after a crash behind `op` ops.
@@ -194,37 +223,18 @@ impl History {
         found: &State,
         op: u64,
         loss: Loss,
-        is_log_damaged: bool,
     ) -> Result<usize, String> {
-        let explained = self.explain(found, op, loss);
-        match is_log_damaged {
-            true => explained.or_else(|what| self.last_with(found).ok_or(what)),
-            false => explained,
-        }
+        self.explain(found, op, loss).or_else(|what| {
+            let mut earlier = self.possible_behind_damage(op, loss);
+            earlier.find(|&index| *self.entries[index].state == *found).ok_or(what)
+        })
     }
 
     /// The states of which what can still be read of a damaged disk must be a
     /// part, after a crash behind `op` ops.
-    pub(crate) fn states_behind_damage(
-        &self,
-        op: u64,
-        loss: Loss,
-        is_log_damaged: bool,
-    ) -> Vec<&State> {
-        match is_log_damaged {
-            true => self.all_states(),
-            false => self.possible_states(op, loss),
-        }
-    }
-
-    /// The states that may be found after a crash behind `op` ops.
-    fn possible_states(&self, op: u64, loss: Loss) -> Vec<&State> {
-        self.possible(op, loss).map(|index| &*self.entries[index].state).collect()
-    }
-
-    /// Every state that the database has ever held.
-    fn all_states(&self) -> Vec<&State> {
-        self.entries.iter().map(|entry| &*entry.state).collect()
+    pub(crate) fn states_behind_damage(&self, op: u64, loss: Loss) -> Vec<&State> {
+        let all = self.possible(op, loss).chain(self.possible_behind_damage(op, loss));
+        all.map(|index| &*self.entries[index].state).collect()
     }
 
     /// The last entry whose state is `found`.
@@ -272,6 +282,7 @@ impl History {
         for (_, to) in &mut self.doubtful {
             *to = to.filter(|to| *to <= op);
         }
+        self.log_damage.rewind(op);
     }
 
     /// An open has found entry `index`; its promises count from here on, and
@@ -286,8 +297,6 @@ impl History {
         self.visible = index;
         for later in &mut self.entries[index + 1..] {
             later.refused.get_or_insert(op);
-            // A promise that a failed sync has taken back.
-            later.acknowledged = None;
         }
     }
 
@@ -297,6 +306,7 @@ impl History {
         self.entries = vec![start(Arc::clone(&self.entries[index].state))];
         self.visible = 0;
         self.doubtful.clear();
+        self.log_damage = LogDamage::default();
     }
 
     /// A history that began with the state of entry `index`.
@@ -331,40 +341,39 @@ impl History {
     }
 }
 
+impl Entry {
+    /// Whether its writes may be found behind `op` ops.
+    fn is_under_way(&self, op: u64) -> bool {
+        self.begun < op && !self.is_refused(op)
+    }
+
+    fn is_refused(&self, op: u64) -> bool {
+        self.refused.is_some_and(|refused| refused <= op)
+    }
+
+    /// What was promised of it behind `op` ops, if a crash can take only `loss`. A
+    /// later open may have taken it back.
+    fn promise(&self, op: u64, loss: Loss) -> Option<Promise> {
+        let given = match loss {
+            Loss::Unsynced => self.durable,
+            Loss::Nothing => self.acknowledged,
+        };
+        let given = given.filter(|given| *given <= op && !self.is_refused(op))?;
+        Some(Promise { begun: self.begun, given, bytes: self.bytes })
+    }
+}
+
 fn start(state: Arc<State>) -> Entry {
     Entry {
         number: 0,
         changes: Vec::new(),
         bare: true,
         state,
+        bytes: 0,
         begun: 0,
         acknowledged: Some(0),
         durable: Some(0),
         refused: None,
-    }
-}
-
-/// The first difference between two states, as a sentence.
-pub(crate) fn difference(expected: &State, found: &State) -> String {
-    for (key, value) in expected {
-        match found.get(key) {
-            None => return format!("{} is missing", keys::describe(key)),
-            Some(other) if other != value => {
-                return format!(
-                    "{} is {}, not {}",
-                    keys::describe(key),
-                    keys::describe_value(other),
-                    keys::describe_value(value)
-                );
-            }
-            Some(_) => {}
-        }
-    }
-    match found.keys().find(|key| !expected.contains_key(*key)) {
-        Some(key) => {
-            format!("{} is {}", keys::describe(key), keys::describe_value(&found[key]))
-        }
-        None => "no difference".into(),
     }
 }
 

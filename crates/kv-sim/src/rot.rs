@@ -6,17 +6,13 @@ use kv_engine::{Engine, Error};
 use kv_env::{DeviceFault, SimDisk};
 
 use crate::keys::{self, COUNTER};
-use crate::model::State;
 use crate::random::{Random, mix};
 use crate::reading::{self, ReadFailure};
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
-use crate::trouble::SECTOR_BYTES;
+use crate::state::State;
+use crate::trouble::{FRAME_BYTES, SECTOR_BYTES};
 use crate::world::{Verdict, World};
-
-/// Length of a frame of the log: the stamp at its beginning says what had been
-/// synced before.
-const FRAME_BYTES: u64 = 4096;
 
 /// What damaged images came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
