@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod entry;
 mod failing;
 mod generate;
 mod hunt;

@@ -1,8 +1,7 @@
 //! What the database must hold: a map, and its history of commits.
 //!
 //! Each batch is an entry with the state that it leads to and the op counts of
-//! the disk at which it was begun, acknowledged, known to be durable, or known
-//! to be refused. From these follows, for a crash at any op, which states may
+//! what became of it. From these follows, for a crash at any op, which states may
 //! be found: those of a prefix of the commits that has all the promised ones
 //! (I1, I2), each batch wholly or not at all (I3).
 
@@ -11,36 +10,11 @@ use std::sync::Arc;
 
 use kv_env::StraySync;
 
+use crate::entry::{Entry, Loss};
 use crate::keys::{self, COUNTER};
 use crate::log_damage::{LogDamage, Promise};
 use crate::state::{State, difference};
 use crate::step::Change;
-
-/// What a crash may have taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// All that was not synced.
-    Unsynced,
-    /// Nothing that was acknowledged: the process died, the system did not.
-    Nothing,
-}
-
-/// A batch and what became of it.
-#[derive(Debug, Clone)]
-struct Entry {
-    number: u64,
-    /// Empty and bare for what was there at the start.
-    changes: Vec<Change>,
-    bare: bool,
-    state: Arc<State>,
-    /// Length of its keys and values.
-    bytes: u64,
-    /// Op counts of the disk.
-    begun: u64,
-    acknowledged: Option<u64>,
-    durable: Option<u64>,
-    refused: Option<u64>,
-}
 
 /// The commits so far.
 #[derive(Debug, Clone)]
@@ -61,7 +35,7 @@ impl History {
     /// Of an empty database.
     pub(crate) fn new() -> History {
         History {
-            entries: vec![start(Arc::default())],
+            entries: vec![Entry::start(Arc::default())],
             visible: 0,
             next_number: 1,
             doubtful: Vec::new(),
@@ -303,7 +277,7 @@ impl History {
     /// The disk was replaced by one that holds entry `index` for certain, and
     /// whose ops are counted from 0.
     pub(crate) fn restart(&mut self, index: usize) {
-        self.entries = vec![start(Arc::clone(&self.entries[index].state))];
+        self.entries = vec![Entry::start(Arc::clone(&self.entries[index].state))];
         self.visible = 0;
         self.doubtful.clear();
         self.log_damage = LogDamage::default();
@@ -338,42 +312,6 @@ impl History {
     /// The state of entry `index`.
     pub(crate) fn state(&self, index: usize) -> &Arc<State> {
         &self.entries[index].state
-    }
-}
-
-impl Entry {
-    /// Whether its writes may be found behind `op` ops.
-    fn is_under_way(&self, op: u64) -> bool {
-        self.begun < op && !self.is_refused(op)
-    }
-
-    fn is_refused(&self, op: u64) -> bool {
-        self.refused.is_some_and(|refused| refused <= op)
-    }
-
-    /// What was promised of it behind `op` ops, if a crash can take only `loss`. A
-    /// later open may have taken it back.
-    fn promise(&self, op: u64, loss: Loss) -> Option<Promise> {
-        let given = match loss {
-            Loss::Unsynced => self.durable,
-            Loss::Nothing => self.acknowledged,
-        };
-        let given = given.filter(|given| *given <= op && !self.is_refused(op))?;
-        Some(Promise { begun: self.begun, given, bytes: self.bytes })
-    }
-}
-
-fn start(state: Arc<State>) -> Entry {
-    Entry {
-        number: 0,
-        changes: Vec::new(),
-        bare: true,
-        state,
-        bytes: 0,
-        begun: 0,
-        acknowledged: Some(0),
-        durable: Some(0),
-        refused: None,
     }
 }
 
@@ -435,6 +373,38 @@ mod tests {
         assert!(history.explain(&state, 50, Loss::Unsynced).is_err());
         let next = history.begin(&[Change::Delete(1)], false, 51);
         assert_eq!(history.state(next).len(), 1, "built on what was there before");
+    }
+
+    #[test]
+    fn where_the_log_was_hurt_an_earlier_state_may_be_left_but_none_that_was_refused() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        history.refuse(3, 50);
+        let allowed = |history: &History, op| {
+            let is_allowed = |index: &usize| {
+                history.explain_damaged(history.state(*index), op, Loss::Unsynced).is_ok()
+            };
+            (0..4).filter(is_allowed).collect::<Vec<_>>()
+        };
+        let stray =
+            |file: &str| StraySync { op: 24, file: file.into(), landings: BTreeSet::default() };
+        history.damage(&stray("MANIFEST_000001"));
+        assert_eq!(allowed(&history, 60), [2]);
+        history.damage(&stray("wal.log"));
+        assert_eq!(allowed(&history, 24), [1, 2], "not yet");
+        assert_eq!(allowed(&history, 60), [1, 2], "the first was promised before");
+        assert_eq!(history.states_behind_damage(60, Loss::Unsynced).len(), 2);
+        assert!(!history.beginning_with(1).is_log_damaged(60), "another disk");
+    }
+
+    #[test]
+    fn a_promise_that_an_open_could_not_find_counts_no_more() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        history.reopened(1, 60);
+        assert!(history.explain(&history.state(1).clone(), 60, Loss::Nothing).is_ok());
+        assert!(history.explain(&history.state(1).clone(), 59, Loss::Nothing).is_err());
+        assert!(history.explain(&history.state(2).clone(), 60, Loss::Unsynced).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kv_engine::{Engine, Error, RecoveryReport};
 
-use crate::model::Loss;
+use crate::entry::Loss;
 use crate::panics;
 use crate::parts::Parts;
 use crate::reading::{self, ReadFailure};

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use kv_engine::{Engine, Error, KeyRange, Scan, Snapshot};
 use kv_env::{Fault, SimDisk};
 
+use crate::entry::Loss;
 use crate::keys;
-use crate::model::{History, Loss};
+use crate::model::History;
 use crate::panics;
 use crate::reading::{self, ReadFailure};
 use crate::settings::{MAX_OPS, Settings};

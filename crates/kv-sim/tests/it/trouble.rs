@@ -37,6 +37,17 @@ fn what_a_table_lost_is_reported_and_the_rest_is_right() {
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
 }
 
+/// What a rule might do excuses nothing: a loss counts although it names the log.
+#[test]
+fn a_device_rule_that_hits_nothing_excuses_no_loss() {
+    let nowhere = r#"{"device":{"effect":"lost_write","on":"*","sector":90000,"sectors":1}}"#;
+    let steps = [nowhere, WRITE, WRITE, r#"{"cut":{"keeps":"none"}}"#];
+    let lying = script(r#"{"lying_sync":true}"#, &steps);
+    let failure = run(&lying).expect_err("the loss goes unnoticed");
+    assert!(failure.what.contains("was promised"), "{failure}");
+    assert_eq!(tally("{}", &steps).errors, 0);
+}
+
 /// Images behind the sync that went astray may say what is damaged, no others.
 #[test]
 fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
