@@ -50,7 +50,13 @@ impl Volume {
             return Err(broken("a disk whose syncs do nothing went unnoticed"));
         };
         println!("negative control: a lying disk was caught after {seeds} seeds: {}", failure.what);
-        Ok(())
+        match kv_sim::negative_control_of_cuts() {
+            None => Err(broken("cuts on a disk whose syncs do nothing went unnoticed")),
+            Some(failure) => {
+                println!("negative control of the cuts: {}", failure.what);
+                Ok(())
+            }
+        }
     }
 
     /// The scripted workloads, each cut at all its ops.

@@ -48,6 +48,25 @@ fn a_device_rule_that_hits_nothing_excuses_no_loss() {
     assert_eq!(tally("{}", &steps).errors, 0);
 }
 
+/// What was promised behind the sync that went astray proves that it was one, once
+/// it fills more than a frame: it must not go with it.
+#[test]
+fn a_log_that_lost_a_write_under_many_promises_is_refused() {
+    let lost =
+        r#"{"device":{"effect":"lost_write","on":"wal.log","sector":8,"sectors":100,"times":1}}"#;
+    let settings = r#"{"memtable":{"entries":100}}"#;
+    let cut = r#"{"cut":{"keeps":"all"}}"#;
+    let steps = [&[WRITE, lost][..], &[WRITE; 8], &[cut]].concat();
+    let refused = tally(settings, &steps);
+    assert_eq!((refused.damage_reports, refused.ended_by_damage), (2, 1), "{refused:?}");
+    let last = tally(settings, &[WRITE, lost, WRITE, cut, WRITE]);
+    assert_eq!(
+        (last.ended_by_damage, last.opens),
+        (0, 2),
+        "what is lost last is not known: {last:?}"
+    );
+}
+
 /// Images behind the sync that went astray may say what is damaged, no others.
 #[test]
 fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
