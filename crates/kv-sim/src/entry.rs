@@ -67,6 +67,7 @@ impl Entry {
             Loss::Nothing => self.acknowledged,
         };
         let given = given.filter(|given| *given <= op && !self.is_refused(op))?;
-        Some(Promise { begun: self.begun, given, bytes: self.bytes })
+        let Entry { begun, durable, bytes, .. } = *self;
+        Some(Promise { begun, given, durable, bytes })
     }
 }

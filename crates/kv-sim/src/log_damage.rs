@@ -2,9 +2,9 @@
 //! that excuses.
 //!
 //! The log is written front to back, so a sync that went astray leaves what was
-//! promised before it alone, unless its bytes have landed there. What is promised
-//! by the syncs from the first stray one to the last may be missing: its end looks
-//! as if it had never been written. Behind that the device was honest. A record
+//! synced before it alone, unless its bytes have landed there. What the syncs from
+//! the first stray one to the last have written may be missing: its end looks as if
+//! it had never been written. Behind that the device was honest. A record
 //! there is found by the one before it, and until the next frame no stamp proves
 //! that there was one: what begins within the length of a frame may be hidden, and
 //! of what comes later the last promise may pass for torn. Any other loss must be
@@ -16,13 +16,16 @@ use kv_env::StraySync;
 
 use crate::trouble::FRAME_BYTES;
 
-/// A batch of which durability was promised.
+/// A batch that was promised to be there behind a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Promise {
     /// Op count at which it was begun.
     pub(crate) begun: u64,
     /// Op count at which it was promised.
     pub(crate) given: u64,
+    /// Op count at which it was known to be synced: a kill must leave also what was
+    /// not, and that is what the next sync may take.
+    pub(crate) durable: Option<u64>,
     /// Length of its keys and values: it takes no less of the log.
     pub(crate) bytes: u64,
 }
@@ -70,7 +73,7 @@ impl LogDamage {
         };
         let last = self.before(op).map(|hurt| hurt.behind).max().unwrap_or(first);
         let reaches_back = self.before(op).any(|hurt| hurt.reaches_back);
-        let is_earlier = |promise: &&Promise| promise.given < first;
+        let is_earlier = |promise: &&Promise| promise.durable.is_some_and(|op| op < first);
         if !reaches_back && lost.iter().any(|promise| is_earlier(&promise)) {
             return false;
         }
@@ -106,7 +109,7 @@ mod tests {
     }
 
     fn promise(begun: u64, bytes: u64) -> Promise {
-        Promise { begun, given: begun + 5, bytes }
+        Promise { begun, given: begun + 5, durable: Some(begun + 5), bytes }
     }
 
     #[test]
@@ -124,6 +127,8 @@ mod tests {
         damage.note(&stray(20, "wal.log", &[]));
         assert!(damage.excuses(30, &[promise(18, 10)]));
         assert!(!damage.excuses(30, &[promise(15, 10), promise(18, 10)]));
+        let unsynced = Promise { durable: None, ..promise(12, 10) };
+        assert!(damage.excuses(30, &[unsynced, promise(18, 10)]));
         damage.note(&stray(20, "wal.log", &["wal_000001.log"]));
         assert!(damage.excuses(30, &[promise(15, 10), promise(18, 10)]));
         damage.rewind(20);

@@ -84,6 +84,16 @@ fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
     }
 }
 
+/// What a killed process left is read from the device: the sync that went astray has
+/// taken it from there, however early it was acknowledged.
+#[test]
+fn a_kill_may_lose_what_no_sync_had_reached_before_the_one_that_went_astray() {
+    let lost = r#"{"device":{"effect":"lost_write","on":"wal*","sector":7,"sectors":100}}"#;
+    let unsynced = WRITE.replace("sync", "os");
+    let figures = cut(r#"{"memtable":{"entries":100}}"#, &[WRITE, &unsynced, lost, r#""reopen""#]);
+    assert!(figures.images > figures.ops, "{figures:?}");
+}
+
 #[test]
 fn bits_that_flip_on_the_way_are_reported_and_come_right_again() {
     let flipped = r#"{"device":{"effect":{"flipped_bits":4},"on":"*.db","sector":1,"sectors":1}}"#;
