@@ -63,5 +63,5 @@ pub use fault_fs::FaultFs;
 pub use ports::{Clock, DirEntry, DirLock, Entropy, Env, Fs, ReadFile, SyncHandle, WriteFile};
 pub use real::{RealFs, RealOptions, page_size};
 pub use scheduling::schedule_as_background;
-pub use sim::{CrashChoice, DeviceFault, DirectoryModel, SimClock, SimDisk, SimOptions};
+pub use sim::{CrashChoice, DeviceFault, DirectoryModel, SimClock, SimDisk, SimOptions, StraySync};
 pub use system::{SystemClock, SystemEntropy};

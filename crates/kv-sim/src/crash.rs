@@ -12,13 +12,15 @@ use std::collections::HashMap;
 use kv_engine::Engine;
 use kv_env::SimDisk;
 
-use crate::keys::{self, COUNTER};
-use crate::model::{History, Loss, State};
-use crate::opening::{check_parts, check_report};
+use crate::entry::Loss;
+use crate::model::History;
+use crate::opening::check_report;
+use crate::parts::Parts;
 use crate::random::{Random, mix};
 use crate::reading::{self, ReadFailure};
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
+use crate::state::State;
 use crate::step::{Batch, Change, Cut, Step};
 use crate::tally::Tally;
 use crate::world::{Verdict, World, blames_disk};
@@ -80,7 +82,8 @@ impl Figures {
     }
 }
 
-/// Runs `script`, then crashes it at every op of its last disk.
+/// Runs `script`, then crashes it at every op of its last disk. One that damage has
+/// ended before any open could tell what that holds is not crashed.
 ///
 /// # Errors
 /// The first image that breaks a promise, as a script that leads to it.
@@ -93,15 +96,9 @@ pub fn cut_everywhere(script: &Script, effort: &Effort) -> Result<Figures, Box<F
         random: Random::new(mix(effort.seed, script.settings.seed)),
         figures: Figures { scripts: 1, tally: run.tally, ..Figures::default() },
     };
-    let last = world.ends.last().copied().unwrap_or_else(|| world.disk.op_count());
-    let life = Life {
-        disk: &world.disk,
-        history: &world.history,
-        ops: world.first_op..=last,
-        crashes: Vec::new(),
-        damaged_from: damaged_from(&world),
-    };
-    cutter.cut(&life)?;
+    if world.is_settled {
+        cutter.cut(&Life::of(&world))?;
+    }
     Ok(cutter.figures)
 }
 
@@ -125,7 +122,19 @@ struct Life<'a> {
     damaged_from: Option<u64>,
 }
 
-impl Life<'_> {
+impl<'a> Life<'a> {
+    /// The ops of the last disk of a history.
+    fn of(world: &'a World) -> Life<'a> {
+        let last = world.ends.last().copied().unwrap_or_else(|| world.disk.op_count());
+        Life {
+            disk: &world.disk,
+            history: &world.history,
+            ops: world.first_op..=last,
+            crashes: Vec::new(),
+            damaged_from: damaged_from(world),
+        }
+    }
+
     fn is_damaged(&self, op: u64) -> bool {
         self.damaged_from.is_some_and(|from| op >= from)
     }
@@ -161,7 +170,7 @@ impl Cutter<'_> {
                 let fingerprint = image.fingerprint();
                 if let Some(&found) = known.get(&fingerprint) {
                     let state = life.history.state(found);
-                    let verdict = self.explain(life, state, op, Loss::Unsynced);
+                    let verdict = life.history.explain_damaged(state, op, Loss::Unsynced);
                     verdict.map_err(|what| self.failure(life, op, &crash, what))?;
                     continue;
                 }
@@ -179,13 +188,6 @@ impl Cutter<'_> {
     fn count(&mut self, life: &Life<'_>) {
         self.figures.images += 1;
         self.figures.of_recoveries += u64::from(!life.crashes.is_empty());
-    }
-
-    /// Which entry a state belongs to that was found after a crash behind `op`
-    /// ops.
-    fn explain(&self, life: &Life<'_>, found: &State, op: u64, loss: Loss) -> Verdict<usize> {
-        let is_log_damaged = life.is_damaged(op) && self.world.leeway.is_log_damaged;
-        life.history.explain_damaged(found, op, loss, is_log_damaged)
     }
 
     /// Opens an image and checks it; which entry of the history it holds, if that
@@ -250,8 +252,8 @@ impl Cutter<'_> {
         let engine = match Engine::open_in(image.env(), self.script.settings.engine_options()) {
             Ok(engine) => engine,
             Err(error) if is_damaged && blames_disk(&error) => {
-                self.note_damage();
-                return Ok(None);
+                self.note_end_by_damage();
+                return check_violations(&image).map(|()| None);
             }
             Err(error) => return Err(format!("cannot be opened: {error}")),
         };
@@ -259,49 +261,42 @@ impl Cutter<'_> {
         let found = match reading::contents(&engine) {
             Ok(found) => found,
             Err(ReadFailure::Error(error)) if is_damaged && blames_disk(&error) => {
-                self.note_damage();
-                self.compare_key_by_key(&engine, life, op, loss)?;
+                self.note_end_by_damage();
+                self.check_parts(&engine, &life.history.states_behind_damage(op, loss))?;
                 image.stop_at(0);
-                return Ok(None);
+                return check_violations(&image).map(|()| None);
             }
             Err(failure) => return Err(failure.to_string()),
         };
-        let index = self.explain(life, &found, op, loss)?;
+        let index = life.history.explain_damaged(&found, op, loss)?;
         match reading::check_everything(&engine, &found, &self.world.keys) {
             Ok(()) => {}
             // A get may need parts of a table that a scan does not.
             Err(ReadFailure::Error(error)) if is_damaged && blames_disk(&error) => {
                 self.figures.tally.damage_reports += 1;
+                self.check_parts(&engine, &[&found])?;
             }
             Err(failure) => return Err(failure.to_string()),
         }
-        let is_log_damaged = is_damaged && self.world.leeway.is_log_damaged;
-        check_report(engine.recovery_report(), false, is_log_damaged)?;
+        check_report(engine.recovery_report(), false, life.history.is_log_damaged(op))?;
         self.figures.tally.add_report(engine.recovery_report());
-        match image.violations().first() {
-            Some(violation) => Err(violation.clone()),
-            None => Ok(Some(Recovered { engine, found: index, ops: before..=after })),
-        }
+        check_violations(&image)?;
+        Ok(Some(Recovered { engine, found: index, ops: before..=after }))
     }
 
-    fn note_damage(&mut self) {
+    fn note_end_by_damage(&mut self) {
         self.figures.tally.damage_reports += 1;
         self.figures.tally.ended_by_damage += 1;
     }
 
-    /// What can still be read belongs to one state that may be there.
-    fn compare_key_by_key(&self, engine: &Engine, life: &Life<'_>, op: u64, loss: Loss) -> Verdict {
-        let names = self.world.keys.iter().map(|&key| keys::key(key));
-        let mut found = Vec::new();
-        for name in names.chain([COUNTER.to_vec()]) {
-            match engine.get(&name) {
-                Ok(value) => found.push((name, value.map(|value| value.to_vec()))),
-                Err(error) if blames_disk(&error) => {}
-                Err(error) => return Err(format!("a get: {error}")),
-            }
-        }
-        let is_log_damaged = self.world.leeway.is_log_damaged;
-        check_parts(&found, &life.history.states_behind_damage(op, loss, is_log_damaged))
+    /// What can still be read belongs to one of `states`.
+    fn check_parts(&self, engine: &Engine, states: &[&State]) -> Verdict {
+        let parts = Parts::read(&self.world.keys, |name| match engine.get(name) {
+            Ok(value) => Ok(Some(value.map(|value| value.to_vec()))),
+            Err(error) if blames_disk(&error) => Ok(None),
+            Err(error) => Err(format!("a get: {error}")),
+        });
+        parts?.check(states)
     }
 
     /// Lets a recovered engine work: what a crash left must not only be right,
@@ -323,9 +318,11 @@ impl Cutter<'_> {
         let mut script = self.script.clone();
         if life.crashes.is_empty() {
             // The steps behind the crash have no part in it.
-            let step = self.world.ends.iter().position(|&end| end >= op).unwrap_or(0);
+            let (first, ends) = (self.world.first_step, &self.world.ends);
+            let behind = ends.iter().skip(first).position(|&end| end >= op);
+            let step = first + behind.unwrap_or(0);
             script.steps.truncate(step + 1);
-            let end = self.world.ends.get(step).copied().unwrap_or(op);
+            let end = ends.get(step).unwrap_or(life.ops.end());
             script.steps.push(moved(crash, end - op));
         } else {
             script.steps.truncate(self.world.ends.len());
@@ -342,6 +339,14 @@ impl Cutter<'_> {
         log.drain(..log.len().saturating_sub(60));
         let step = script.steps.len() - 1;
         Box::new(Failure { script, step, what, log })
+    }
+}
+
+/// What a mapped file must never see.
+fn check_violations(disk: &SimDisk) -> Verdict {
+    match disk.violations().into_iter().next() {
+        Some(violation) => Err(violation),
+        None => Ok(()),
     }
 }
 
@@ -376,4 +381,34 @@ pub fn cut_all(
         sum.add(&outcome?);
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ops are counted anew on each disk, so an earlier one has the same numbers.
+    #[test]
+    fn the_script_of_a_crash_leads_to_the_very_image() {
+        let write = r#"{"write":{"durability":"os","changes":[{"put":[1,3000]}]}}"#;
+        for begins in [r#"{"cut":{"keeps":"all"}}"#, r#"{"kill":3}"#, r#"{"get":1}"#] {
+            let steps = ["{}", write, write, r#""flush""#, write, begins, write, write];
+            let script: Script = steps.join("\n").parse().unwrap();
+            let (world, _) = run_to_the_end(&script, false).unwrap();
+            let life = Life::of(&world);
+            let effort = &Effort::ORDINARY;
+            let (random, figures) = (Random::new(1), Figures::default());
+            let cutter = Cutter { script: &script, effort, world: &world, random, figures };
+            for op in life.ops.clone() {
+                for (keeps, image) in life.disk.images(op) {
+                    let crash = Step::Cut(Cut { ops_back: 0, keeps });
+                    let led_to = cutter.script_to(&life, op, &crash);
+                    let (led_to, _) = run_to_the_end(&led_to, false).unwrap();
+                    let fresh = led_to.disk.image(0, kv_env::CrashChoice::All);
+                    let place = format!("{begins}, {keeps:?} behind op {op}");
+                    assert_eq!(fresh.fingerprint(), image.fingerprint(), "{place}");
+                }
+            }
+        }
+    }
 }

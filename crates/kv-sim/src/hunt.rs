@@ -11,6 +11,7 @@ use crate::parallel;
 use crate::patience::receive;
 use crate::run::{Failure, run};
 use crate::script::Script;
+use crate::workloads::workloads;
 
 /// How long and how hard a hunt looks.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +91,16 @@ pub fn negative_control(seeds: Range<u64>) -> Option<(u64, Failure)> {
         script.settings.lying_sync = true;
         run(&script).err().map(|failure| (seed - first + 1, *failure))
     })
+}
+
+/// The same for the cuts: a history in which nothing goes wrong by itself, cut at
+/// every op on such a disk. Returns what was noticed; `None` says that they are
+/// blind.
+pub fn negative_control_of_cuts() -> Option<Failure> {
+    let mut script = workloads().into_iter().next()?;
+    script.settings.lying_sync = true;
+    run(&script).ok()?;
+    cut_everywhere(&script, &Effort::ORDINARY).err().map(|failure| *failure)
 }
 
 /// The outcome of a seed among many.

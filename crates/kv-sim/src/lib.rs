@@ -29,14 +29,17 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod entry;
 mod failing;
 mod generate;
 mod hunt;
 mod keys;
+mod log_damage;
 mod model;
 mod opening;
 mod panics;
 mod parallel;
+mod parts;
 mod patience;
 mod random;
 mod reading;
@@ -45,6 +48,7 @@ mod run;
 mod script;
 mod settings;
 mod shrink;
+mod state;
 mod step;
 mod tally;
 mod trouble;
@@ -55,7 +59,9 @@ mod writing;
 pub use crash::{Effort, Figures, cut_all, cut_everywhere};
 pub use failing::{FailFigures, count_runs, fail_all, fail_everywhere, with_a_failing_call};
 pub use generate::script_of;
-pub use hunt::{Budget, SeedOutcome, hunt, hunt_scripts, negative_control, run_seeds};
+pub use hunt::{
+    Budget, SeedOutcome, hunt, hunt_scripts, negative_control, negative_control_of_cuts, run_seeds,
+};
 pub use rot::{RotFigures, rot, rot_all};
 pub use run::{Failure, Run, run, run_with_log};
 pub use script::Script;

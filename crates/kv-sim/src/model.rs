@@ -1,43 +1,20 @@
 //! What the database must hold: a map, and its history of commits.
 //!
 //! Each batch is an entry with the state that it leads to and the op counts of
-//! the disk at which it was begun, acknowledged, known to be durable, or known
-//! to be refused. From these follows, for a crash at any op, which states may
+//! what became of it. From these follows, for a crash at any op, which states may
 //! be found: those of a prefix of the commits that has all the promised ones
 //! (I1, I2), each batch wholly or not at all (I3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kv_env::StraySync;
+
+use crate::entry::{Entry, Loss};
 use crate::keys::{self, COUNTER};
+use crate::log_damage::{LogDamage, Promise};
+use crate::state::{State, difference};
 use crate::step::Change;
-
-/// Keys and values.
-pub(crate) type State = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
-
-/// What a crash may have taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// All that was not synced.
-    Unsynced,
-    /// Nothing that was acknowledged: the process died, the system did not.
-    Nothing,
-}
-
-/// A batch and what became of it.
-#[derive(Debug, Clone)]
-struct Entry {
-    number: u64,
-    /// Empty and bare for what was there at the start.
-    changes: Vec<Change>,
-    bare: bool,
-    state: Arc<State>,
-    /// Op counts of the disk.
-    begun: u64,
-    acknowledged: Option<u64>,
-    durable: Option<u64>,
-    refused: Option<u64>,
-}
 
 /// The commits so far.
 #[derive(Debug, Clone)]
@@ -50,16 +27,19 @@ pub(crate) struct History {
     /// Op counts from a failed sync to the next open: until that has looked at
     /// the disk, the cache may lose what was not synced before.
     doubtful: Vec<(u64, Option<u64>)>,
+    /// What the device has stored wrongly of the log of this disk.
+    log_damage: LogDamage,
 }
 
 impl History {
     /// Of an empty database.
     pub(crate) fn new() -> History {
         History {
-            entries: vec![start(Arc::default())],
+            entries: vec![Entry::start(Arc::default())],
             visible: 0,
             next_number: 1,
             doubtful: Vec::new(),
+            log_damage: LogDamage::default(),
         }
     }
 
@@ -77,6 +57,7 @@ impl History {
             changes: changes.to_vec(),
             bare,
             state: Arc::default(),
+            bytes: 0,
             begun: op,
             acknowledged: None,
             durable: None,
@@ -106,13 +87,16 @@ impl History {
             let parent = self.entries[..index].iter().rposition(|entry| entry.refused.is_none());
             let parent = parent.expect("the start was not refused");
             let mut state = State::clone(&self.entries[parent].state);
+            let mut bytes = 0;
             for (key, value) in self.writes(index) {
+                bytes += (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
                 match value {
                     Some(value) => state.insert(key.into(), value.into()),
                     None => state.remove(&key[..]),
                 };
             }
-            self.entries[index].state = Arc::new(state);
+            let entry = &mut self.entries[index];
+            (entry.state, entry.bytes) = (Arc::new(state), bytes);
         }
     }
 
@@ -147,6 +131,16 @@ impl History {
         self.doubtful.iter().any(|&(from, _)| from > op)
     }
 
+    /// The device has stored something else than it was told.
+    pub(crate) fn damage(&mut self, stray: &StraySync) {
+        self.log_damage.note(stray);
+    }
+
+    /// Whether the log may hold something else than it was told behind `op` ops.
+    pub(crate) fn is_log_damaged(&self, op: u64) -> bool {
+        self.log_damage.is_there(op)
+    }
+
     fn is_doubtful(&self, op: u64) -> bool {
         self.doubtful.iter().any(|&(from, to)| from <= op && to.is_none_or(|to| op < to))
     }
@@ -155,23 +149,32 @@ impl History {
     /// newest first.
     fn possible(&self, op: u64, loss: Loss) -> impl Iterator<Item = usize> {
         let floor = self.floor(op, loss);
-        let is_possible = move |entry: &Entry| {
-            entry.begun < op && entry.refused.is_none_or(|refused| op < refused)
-        };
         let later = (floor + 1..self.entries.len()).rev();
-        later.filter(move |&index| is_possible(&self.entries[index])).chain([floor])
+        later.filter(move |&index| self.entries[index].is_under_way(op)).chain([floor])
     }
 
     /// The last entry that a crash behind `op` ops must have left.
     fn floor(&self, op: u64, loss: Loss) -> usize {
-        let loss = if self.is_doubtful(op) { Loss::Unsynced } else { loss };
-        let promised = |entry: &Entry| match loss {
-            Loss::Unsynced => entry.durable,
-            Loss::Nothing => entry.acknowledged,
-        };
-        let by_then = |moment: Option<u64>| moment.is_some_and(|moment| moment <= op);
-        let floor = self.entries.iter().rposition(|entry| by_then(promised(entry)));
+        let loss = self.loss_at(op, loss);
+        let floor = self.entries.iter().rposition(|entry| entry.promise(op, loss).is_some());
         floor.expect("the start is durable")
+    }
+
+    /// What a crash may take that comes behind `op` ops.
+    fn loss_at(&self, op: u64, loss: Loss) -> Loss {
+        if self.is_doubtful(op) { Loss::Unsynced } else { loss }
+    }
+
+    /// The earlier entries that a crash behind `op` ops may have left of a log that
+    /// the device has stored wrongly, the newest first.
+    fn possible_behind_damage(&self, op: u64, loss: Loss) -> impl Iterator<Item = usize> {
+        let (floor, loss) = (self.floor(op, loss), self.loss_at(op, loss));
+        let may_be_left = move |&index: &usize| {
+            let later = self.entries[index + 1..].iter();
+            let lost: Vec<Promise> = later.filter_map(|entry| entry.promise(op, loss)).collect();
+            self.entries[index].is_under_way(op) && self.log_damage.excuses(op, &lost)
+        };
+        (0..floor).rev().filter(may_be_left)
     }
 
     /// Which entry's state was found after a crash behind `op` ops.
@@ -194,37 +197,18 @@ impl History {
         found: &State,
         op: u64,
         loss: Loss,
-        is_log_damaged: bool,
     ) -> Result<usize, String> {
-        let explained = self.explain(found, op, loss);
-        match is_log_damaged {
-            true => explained.or_else(|what| self.last_with(found).ok_or(what)),
-            false => explained,
-        }
+        self.explain(found, op, loss).or_else(|what| {
+            let mut earlier = self.possible_behind_damage(op, loss);
+            earlier.find(|&index| *self.entries[index].state == *found).ok_or(what)
+        })
     }
 
     /// The states of which what can still be read of a damaged disk must be a
     /// part, after a crash behind `op` ops.
-    pub(crate) fn states_behind_damage(
-        &self,
-        op: u64,
-        loss: Loss,
-        is_log_damaged: bool,
-    ) -> Vec<&State> {
-        match is_log_damaged {
-            true => self.all_states(),
-            false => self.possible_states(op, loss),
-        }
-    }
-
-    /// The states that may be found after a crash behind `op` ops.
-    fn possible_states(&self, op: u64, loss: Loss) -> Vec<&State> {
-        self.possible(op, loss).map(|index| &*self.entries[index].state).collect()
-    }
-
-    /// Every state that the database has ever held.
-    fn all_states(&self) -> Vec<&State> {
-        self.entries.iter().map(|entry| &*entry.state).collect()
+    pub(crate) fn states_behind_damage(&self, op: u64, loss: Loss) -> Vec<&State> {
+        let all = self.possible(op, loss).chain(self.possible_behind_damage(op, loss));
+        all.map(|index| &*self.entries[index].state).collect()
     }
 
     /// The last entry whose state is `found`.
@@ -272,6 +256,7 @@ impl History {
         for (_, to) in &mut self.doubtful {
             *to = to.filter(|to| *to <= op);
         }
+        self.log_damage.rewind(op);
     }
 
     /// An open has found entry `index`; its promises count from here on, and
@@ -286,17 +271,16 @@ impl History {
         self.visible = index;
         for later in &mut self.entries[index + 1..] {
             later.refused.get_or_insert(op);
-            // A promise that a failed sync has taken back.
-            later.acknowledged = None;
         }
     }
 
     /// The disk was replaced by one that holds entry `index` for certain, and
     /// whose ops are counted from 0.
     pub(crate) fn restart(&mut self, index: usize) {
-        self.entries = vec![start(Arc::clone(&self.entries[index].state))];
+        self.entries = vec![Entry::start(Arc::clone(&self.entries[index].state))];
         self.visible = 0;
         self.doubtful.clear();
+        self.log_damage = LogDamage::default();
     }
 
     /// A history that began with the state of entry `index`.
@@ -328,43 +312,6 @@ impl History {
     /// The state of entry `index`.
     pub(crate) fn state(&self, index: usize) -> &Arc<State> {
         &self.entries[index].state
-    }
-}
-
-fn start(state: Arc<State>) -> Entry {
-    Entry {
-        number: 0,
-        changes: Vec::new(),
-        bare: true,
-        state,
-        begun: 0,
-        acknowledged: Some(0),
-        durable: Some(0),
-        refused: None,
-    }
-}
-
-/// The first difference between two states, as a sentence.
-pub(crate) fn difference(expected: &State, found: &State) -> String {
-    for (key, value) in expected {
-        match found.get(key) {
-            None => return format!("{} is missing", keys::describe(key)),
-            Some(other) if other != value => {
-                return format!(
-                    "{} is {}, not {}",
-                    keys::describe(key),
-                    keys::describe_value(other),
-                    keys::describe_value(value)
-                );
-            }
-            Some(_) => {}
-        }
-    }
-    match found.keys().find(|key| !expected.contains_key(*key)) {
-        Some(key) => {
-            format!("{} is {}", keys::describe(key), keys::describe_value(&found[key]))
-        }
-        None => "no difference".into(),
     }
 }
 
@@ -426,6 +373,38 @@ mod tests {
         assert!(history.explain(&state, 50, Loss::Unsynced).is_err());
         let next = history.begin(&[Change::Delete(1)], false, 51);
         assert_eq!(history.state(next).len(), 1, "built on what was there before");
+    }
+
+    #[test]
+    fn where_the_log_was_hurt_an_earlier_state_may_be_left_but_none_that_was_refused() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        history.refuse(3, 50);
+        let allowed = |history: &History, op| {
+            let is_allowed = |index: &usize| {
+                history.explain_damaged(history.state(*index), op, Loss::Unsynced).is_ok()
+            };
+            (0..4).filter(is_allowed).collect::<Vec<_>>()
+        };
+        let stray =
+            |file: &str| StraySync { op: 24, file: file.into(), landings: BTreeSet::default() };
+        history.damage(&stray("MANIFEST_000001"));
+        assert_eq!(allowed(&history, 60), [2]);
+        history.damage(&stray("wal.log"));
+        assert_eq!(allowed(&history, 24), [1, 2], "not yet");
+        assert_eq!(allowed(&history, 60), [1, 2], "the first was promised before");
+        assert_eq!(history.states_behind_damage(60, Loss::Unsynced).len(), 2);
+        assert!(!history.beginning_with(1).is_log_damaged(60), "another disk");
+    }
+
+    #[test]
+    fn a_promise_that_an_open_could_not_find_counts_no_more() {
+        let mut history = history();
+        history.acknowledge(2, true, 30);
+        history.reopened(1, 60);
+        assert!(history.explain(&history.state(1).clone(), 60, Loss::Nothing).is_ok());
+        assert!(history.explain(&history.state(1).clone(), 59, Loss::Nothing).is_err());
+        assert!(history.explain(&history.state(2).clone(), 60, Loss::Unsynced).is_err());
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The ways in which an engine ends, and the open that follows each: which
 //! state it finds, and what it must say about it.
 
+use std::sync::Arc;
+
 use kv_engine::{Engine, Error, RecoveryReport};
 
-use crate::keys::{self, COUNTER};
-use crate::model::{Loss, State};
+use crate::entry::Loss;
 use crate::panics;
+use crate::parts::Parts;
 use crate::reading::{self, ReadFailure};
+use crate::state::State;
 use crate::step::Cut;
-use crate::world::{Verdict, World};
+use crate::world::{Verdict, World, blames_disk};
 
 impl World {
     pub(crate) fn reopen(&mut self) -> Verdict {
@@ -34,7 +37,7 @@ impl World {
 
     pub(crate) fn kill(&mut self, ops_back: u64) -> Verdict {
         let op = self.op_back(ops_back);
-        self.note_failed_syncs();
+        self.note_syncs();
         let disk = self.disk.kill(op);
         self.move_to(disk, op);
         self.history.rewind(op);
@@ -45,6 +48,7 @@ impl World {
         let op = self.op_back(cut.ops_back);
         let disk = self.disk.image(op, cut.keeps);
         self.move_to(disk, 0);
+        self.is_settled = false;
         self.open(op, Loss::Unsynced, false)
     }
 
@@ -54,31 +58,47 @@ impl World {
 
     /// Opens the disk, finds out which state it holds, and checks everything.
     pub(crate) fn open(&mut self, op: u64, loss: Loss, was_closed: bool) -> Verdict {
-        self.note_failed_syncs();
+        self.note_syncs();
         let before = self.disk.op_count();
         // What fails in an open that succeeds may be felt behind it: an engine
         // without its reserve takes the disk for full.
         let may_fail = self.leeway.has_faults || self.is_armed() || self.leeway.is_damaged;
         let Some((opened, at_once)) = self.try_open()? else { return Ok(()) };
-        self.note_failed_syncs();
+        self.note_syncs();
         // An open syncs what a killed process has left, and that may fail.
         let loss = if self.history.was_doubted_behind(before) { Loss::Unsynced } else { loss };
         let report = opened.recovery_report().clone();
         self.engine = Some(opened);
         let Some(found) = self.read_contents(op, loss)? else { return Ok(()) };
-        let is_log_damaged = self.leeway.is_log_damaged;
-        let index = self.history.explain_damaged(&found, op, loss, is_log_damaged)?;
+        // A first try to open the same disk may have done what the second one finds.
+        let op = if before == 0 { op } else { self.disk.op_count() };
+        let index = self.history.explain_damaged(&found, op, loss)?;
+        let is_log_damaged = self.history.is_log_damaged(op);
         match before {
             0 => self.history.restart(index),
             _ => self.history.reopened(index, self.disk.op_count()),
         }
+        self.is_settled = true;
         check_report(&report, was_closed && at_once, is_log_damaged)?;
         self.tally.add_report(&report);
         self.leeway.is_poisoned = false;
         self.leeway.may_fail = may_fail;
         self.leeway.misreads &= self.leeway.has_faults;
-        let keys = self.keys.clone();
-        self.read(|engine, state| reading::check_everything(engine, state, &keys))
+        self.check_everything()
+    }
+
+    /// Compares every way to read; where one is refused, each key on its own.
+    fn check_everything(&mut self) -> Verdict {
+        let state = Arc::clone(self.history.visible());
+        let check = |engine: &Engine| reading::check_everything(engine, &state, &self.keys);
+        match self.attempt_read(check) {
+            Ok(()) => Ok(()),
+            Err(ReadFailure::Error(error)) => {
+                self.forgive("a read", Err::<(), _>(error))?;
+                self.parts()?.check(&[&state])
+            }
+            Err(wrong) => Err(wrong.to_string()),
+        }
     }
 
     /// Opens the disk; false if that took a second try. An open that fails
@@ -93,7 +113,7 @@ impl World {
         let opened = self.open_once();
         match opened {
             Ok(engine) => Ok(Some((engine, false))),
-            Err(error) if self.leeway.is_damaged => {
+            Err(error) if self.leeway.is_damaged && blames_disk(&error) => {
                 self.is_over = true;
                 self.tally.ended_by_damage += 1;
                 self.forgive("open", Err(error))
@@ -110,7 +130,7 @@ impl World {
     /// Takes back all faults. A process that has died is replaced.
     fn end_troubles(&mut self) -> Verdict {
         self.clear_faults()?;
-        self.note_failed_syncs();
+        self.note_syncs();
         if self.disk.is_stopped() {
             self.tally.deaths += 1;
             let leeway = std::mem::take(&mut self.leeway);
@@ -140,44 +160,25 @@ impl World {
         }
         match self.attempt_read(reading::contents) {
             Ok(found) => Ok(Some(found)),
-            Err(ReadFailure::Error(error)) if self.leeway.is_damaged => {
+            Err(ReadFailure::Error(error)) if self.leeway.is_damaged && blames_disk(&error) => {
                 self.forgive("a scan", Err::<(), _>(error))?;
                 self.is_over = true;
                 self.tally.ended_by_damage += 1;
-                self.compare_key_by_key(op, loss).map(|()| None)
+                let parts = self.parts()?;
+                parts.check(&self.history.states_behind_damage(op, loss)).map(|()| None)
             }
             Err(failure) => Err(failure.to_string()),
         }
     }
 
-    /// What can still be read belongs to one state that may be there.
-    fn compare_key_by_key(&mut self, op: u64, loss: Loss) -> Verdict {
-        let names = self.keys.iter().map(|&key| keys::key(key)).chain([COUNTER.to_vec()]);
-        let names: Vec<Vec<u8>> = names.collect();
-        let answers: Vec<_> =
-            names.iter().map(|name| self.attempt(|engine| engine.get(name))).collect();
-        let mut found = Vec::new();
-        for (name, answer) in names.into_iter().zip(answers) {
-            if let Some(value) = self.forgive("a get", answer)? {
-                found.push((name, value.map(|value| value.to_vec())));
-            }
-        }
-        let is_log_damaged = self.leeway.is_log_damaged;
-        check_parts(&found, &self.history.states_behind_damage(op, loss, is_log_damaged))
-    }
-}
-
-/// What could be read of a damaged disk, key and answer, is part of one of
-/// `states`.
-pub(crate) fn check_parts(found: &[(Vec<u8>, Option<Vec<u8>>)], states: &[&State]) -> Verdict {
-    let agrees = |state: &&State| {
-        found
-            .iter()
-            .all(|(name, value)| state.get(&name[..]).map(|value| &value[..]) == value.as_deref())
-    };
-    match states.iter().any(agrees) {
-        true => Ok(()),
-        false => Err("on a damaged disk, gets answer with what no state has together".into()),
+    /// What can be read of each key.
+    fn parts(&mut self) -> Verdict<Parts> {
+        let keys = self.keys.clone();
+        Parts::read(&keys, |name| {
+            let answer = self.attempt(|engine| engine.get(name));
+            let value = self.forgive("a get", answer)?;
+            Ok(value.map(|value| value.map(|value| value.to_vec())))
+        })
     }
 }
 

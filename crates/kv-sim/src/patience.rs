@@ -22,19 +22,34 @@ pub(crate) fn receive<T>(
     patience: Duration,
     histories: u32,
 ) -> Result<T, RecvTimeoutError> {
-    let begun = used();
-    let mut seen = begun;
+    let mut watch = Watch::new(patience, histories, used());
     loop {
         match outcome.recv_timeout(patience) {
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) if !watch.hangs(used()) => {}
             ended => return ended,
         }
-        let now = used();
-        let is_idle = now - seen < patience / IDLE_SHARE;
-        if is_idle || now - begun >= patience * histories {
-            return Err(RecvTimeoutError::Timeout);
-        }
-        seen = now;
+    }
+}
+
+/// Looks at the processor each time that the patience has passed on the wall.
+struct Watch {
+    patience: Duration,
+    histories: u32,
+    begun: Duration,
+    seen: Duration,
+}
+
+impl Watch {
+    /// Begins when `used` of the processor has been used.
+    fn new(patience: Duration, histories: u32, used: Duration) -> Watch {
+        Watch { patience, histories, begun: used, seen: used }
+    }
+
+    /// Whether nothing was used since the last look, or by now too much.
+    fn hangs(&mut self, used: Duration) -> bool {
+        let is_idle = used - self.seen < self.patience / IDLE_SHARE;
+        self.seen = used;
+        is_idle || used - self.begun >= self.patience * self.histories
     }
 }
 
@@ -46,33 +61,44 @@ fn used() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(30);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
-    #[test]
-    fn who_waits_for_ever_hangs() {
-        let (_keeps, outcome) = mpsc::channel::<()>();
-        assert_eq!(receive(&outcome, PATIENCE, 1), Err(RecvTimeoutError::Timeout));
+    /// At which look a history hangs that uses so much of the processor between
+    /// two looks; `None` for one that has not after a thousand.
+    fn first_hang(histories: u32, step: Duration) -> Option<u32> {
+        let begun = Duration::from_secs(5);
+        let mut watch = Watch::new(PATIENCE, histories, begun);
+        (1..1000).find(|&look| watch.hangs(begun + step * look))
     }
 
     #[test]
-    fn who_runs_in_circles_hangs() {
-        let (_keeps, outcome) = mpsc::channel::<()>();
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-            let ended = receive(&outcome, PATIENCE, 1);
-            is_over.store(true, Ordering::Relaxed);
-            assert_eq!(ended, Err(RecvTimeoutError::Timeout));
-        });
+    fn who_waits_for_ever_hangs() {
+        assert_eq!(first_hang(u32::MAX, Duration::ZERO), Some(1));
+        assert_eq!(first_hang(u32::MAX, PATIENCE / (2 * IDLE_SHARE)), Some(1));
+    }
+
+    #[test]
+    fn who_gets_on_and_stops_then_hangs() {
+        let mut watch = Watch::new(PATIENCE, 100, Duration::ZERO);
+        assert!(!watch.hangs(PATIENCE / 2));
+        assert!(watch.hangs(PATIENCE / 2));
+    }
+
+    #[test]
+    fn who_runs_in_circles_hangs_once_all_have_used_their_patience_up() {
+        assert_eq!(first_hang(1, PATIENCE), Some(1));
+        assert_eq!(first_hang(3, PATIENCE), Some(3));
+    }
+
+    /// On a busy machine a history has a small part of the processor.
+    #[test]
+    fn who_gets_on_slowly_has_as_many_looks_as_it_takes() {
+        assert_eq!(first_hang(1, PATIENCE / 100), Some(100));
+        assert_eq!(first_hang(20, PATIENCE / 100), None);
     }
 
     #[test]
@@ -80,5 +106,21 @@ mod tests {
         let (report, outcome) = mpsc::channel();
         report.send(7).unwrap();
         assert_eq!(receive(&outcome, PATIENCE, 1), Ok(7));
+    }
+
+    #[test]
+    fn what_is_used_is_seen() {
+        let begun = used();
+        (0..100_000).for_each(|number| {
+            std::hint::black_box(number);
+        });
+        assert!(used() > begun);
+    }
+
+    #[test]
+    fn who_never_sends_is_not_waited_for() {
+        let (_keeps, outcome) = mpsc::channel::<()>();
+        let heard = receive(&outcome, Duration::from_millis(50), 1);
+        assert_eq!(heard, Err(RecvTimeoutError::Timeout));
     }
 }

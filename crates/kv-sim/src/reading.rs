@@ -6,7 +6,7 @@ use std::ops::Bound;
 use kv_engine::{Engine, Error, KeyRange, Scan};
 
 use crate::keys::{self, COUNTER};
-use crate::model::{State, difference};
+use crate::state::{State, difference};
 use crate::step::Direction;
 
 /// Entries that a scan may show before it counts as endless.

@@ -6,17 +6,13 @@ use kv_engine::{Engine, Error};
 use kv_env::{DeviceFault, SimDisk};
 
 use crate::keys::{self, COUNTER};
-use crate::model::State;
 use crate::random::{Random, mix};
 use crate::reading::{self, ReadFailure};
 use crate::run::{Failure, guarded, run_to_the_end};
 use crate::script::Script;
-use crate::trouble::SECTOR_BYTES;
+use crate::state::State;
+use crate::trouble::{FRAME_BYTES, SECTOR_BYTES};
 use crate::world::{Verdict, World};
-
-/// Length of a frame of the log: the stamp at its beginning says what had been
-/// synced before.
-const FRAME_BYTES: u64 = 4096;
 
 /// What damaged images came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -231,8 +227,8 @@ impl<'a> Base<'a> {
     fn check(&self, name: &str, damage: Damage, figures: &mut RotFigures) -> Verdict {
         figures.images += 1;
         let disk = self.damaged(name, damage);
-        let is_empty = self.became_empty(&disk, name, damage);
-        let counted = self.judge(&disk, name, damage, is_empty)?;
+        let zeros = self.zeros(&disk, name, damage);
+        let counted = self.judge(&disk, name, zeros, damage)?;
         if disk.is_stopped() {
             figures.ended += 1;
         } else {
@@ -247,28 +243,31 @@ impl<'a> Base<'a> {
         Ok(())
     }
 
-    /// Whether a part of the log now looks as if it had never been written.
-    fn became_empty(&self, disk: &SimDisk, name: &str, damage: Damage) -> bool {
+    /// Where the log now looks as if it had never been written.
+    fn zeros(&self, disk: &SimDisk, name: &str, damage: Damage) -> Zeros {
+        if !name.starts_with("wal") {
+            return Zeros::Nowhere;
+        }
         let bytes = disk.read_file(name).unwrap_or_default();
-        let seen = match damage {
-            Damage::Shorter { .. } => &[][..],
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let (sector, seen) = match damage {
+            Damage::Shorter { .. } => return Zeros::ToTheEnd,
+            Damage::Flip { .. } | Damage::Unreadable { .. } => return Zeros::Nowhere,
             Damage::Zeros { sector }
             | Damage::Swapped { sector, .. }
-            | Damage::Foreign { sector, .. } => sector_of(&bytes, sector),
-            Damage::MisdirectedRead { other, .. } => sector_of(&bytes, other),
-            Damage::Flip { .. } | Damage::Unreadable { .. } => return false,
+            | Damage::Foreign { sector, .. } => (sector, sector),
+            Damage::MisdirectedRead { sector, other } => (sector, other),
         };
-        name.starts_with("wal") && seen.iter().all(|&byte| byte == 0)
+        let behind = bytes.len().min(((sector + 1) * SECTOR_BYTES) as usize);
+        match is_zero(sector_of(&bytes, seen)) {
+            false => Zeros::Nowhere,
+            true if is_zero(&bytes[behind..]) => Zeros::ToTheEnd,
+            true => Zeros::Sector,
+        }
     }
 
     /// Opens a damaged disk and asks it everything.
-    fn judge(
-        &self,
-        disk: &SimDisk,
-        name: &str,
-        damage: Damage,
-        is_empty: bool,
-    ) -> Verdict<Outcome> {
+    fn judge(&self, disk: &SimDisk, name: &str, zeros: Zeros, damage: Damage) -> Verdict<Outcome> {
         let engine = match Engine::open_in(disk.env(), self.world.settings.engine_options()) {
             Ok(engine) => engine,
             Err(error) => return check_typed(&error, damage).map(|()| Outcome::Refused),
@@ -280,10 +279,10 @@ impl<'a> Base<'a> {
         // tear; what is left must be a state that only such a loss can leave, and
         // the cut be reported unless there is nothing to report.
         if let Ok(found) = &found
-            && (has_cut || is_empty)
+            && (has_cut || zeros == Zeros::ToTheEnd)
             && !self.was_closed
             && *found != self.state
-            && self.may_pass_for_a_tear(name, damage, found)?
+            && self.may_pass_for_a_tear(name, zeros, damage, found)?
         {
             let checked = reading::check_everything(&engine, found, &self.world.keys);
             checked.map_err(|failure| failure.to_string())?;
@@ -292,16 +291,22 @@ impl<'a> Base<'a> {
         self.judge_reads(&engine, damage, found)
     }
 
-    /// True if `found` lacks nothing but the last promise, or what a damaged sector
-    /// of the log hides. Behind the sector a record is found only by the one before
-    /// it, and until the next frame no stamp proves that there was one: rot may cost
+    /// True if `found` lacks nothing but the last promise, or what a sector of zeros
+    /// in the log hides. Behind the sector a record is found only by the one before
+    /// it, and until the next frame no stamp proves that there was one: it may cost
     /// the rest of a frame, and of what lies behind that the last promise.
-    fn may_pass_for_a_tear(&self, name: &str, damage: Damage, found: &State) -> Verdict<bool> {
+    fn may_pass_for_a_tear(
+        &self,
+        name: &str,
+        zeros: Zeros,
+        damage: Damage,
+        found: &State,
+    ) -> Verdict<bool> {
         let history = &self.world.history;
         if history.is_at_most_one_promise_short(found) {
             return Ok(true);
         }
-        let Some(sector) = damage.sector().filter(|_| name.starts_with("wal")) else {
+        let Some(sector) = damage.sector().filter(|_| zeros != Zeros::Nowhere) else {
             return Ok(false);
         };
         let start = sector * SECTOR_BYTES;
@@ -348,6 +353,16 @@ impl<'a> Base<'a> {
     }
 }
 
+/// Whether a part of the log looks as if it had never been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zeros {
+    Nowhere,
+    /// A sector does.
+    Sector,
+    /// So does all that is behind it.
+    ToTheEnd,
+}
+
 enum Outcome {
     Unharmed,
     Refused,
@@ -371,4 +386,61 @@ fn check_typed(error: &Error, damage: Damage) -> Verdict {
         other => return Err(format!("damage is reported as something else: {other}")),
     };
     if file.is_empty() { Err(format!("damage without a file: {error}")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = r#"{"memtable":{"entries":100}}"#;
+    const WRITE: &str = r#"{"write":{"durability":"sync","changes":[{"put":[1,300]}]}}"#;
+
+    /// A killed database with eight promises within a frame of its log.
+    fn world() -> World {
+        let script: Script = [&[SETTINGS][..], &[WRITE; 8]].concat().join("\n").parse().unwrap();
+        run_to_the_end(&script, false).unwrap().0
+    }
+
+    #[test]
+    fn only_a_sector_of_zeros_hides_the_rest_of_its_frame() {
+        let world = world();
+        let base = Base::new(&world, false).unwrap();
+        let sector = (0..20)
+            .find(|&sector| {
+                let left = base.state_without("wal.log", sector * SECTOR_BYTES);
+                left.is_ok_and(|left| left.len() == 2)
+            })
+            .unwrap();
+        let least = base.state_without("wal.log", sector * SECTOR_BYTES).unwrap();
+        assert!(!world.history.is_at_most_one_promise_short(&least));
+        let passes = |damage| {
+            let disk = base.damaged("wal.log", damage);
+            let zeros = base.zeros(&disk, "wal.log", damage);
+            (zeros, base.may_pass_for_a_tear("wal.log", zeros, damage, &least).unwrap())
+        };
+        let flip = Damage::Flip { offset: sector * SECTOR_BYTES + 9, mask: 1 };
+        assert_eq!(passes(flip), (Zeros::Nowhere, false));
+        assert_eq!(passes(Damage::Unreadable { sector }), (Zeros::Nowhere, false));
+        assert_eq!(passes(Damage::Swapped { sector, other: sector - 1 }), (Zeros::Nowhere, false));
+        assert_eq!(passes(Damage::Zeros { sector }), (Zeros::Sector, true));
+    }
+
+    #[test]
+    fn silence_is_for_zeros_behind_which_nothing_stands() {
+        let world = world();
+        let base = Base::new(&world, false).unwrap();
+        let bytes = base.disk.read_file("wal.log").unwrap();
+        let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() as u64;
+        let last = used / SECTOR_BYTES;
+        let zeros = |sector| {
+            let damage = Damage::Zeros { sector };
+            base.zeros(&base.damaged("wal.log", damage), "wal.log", damage)
+        };
+        assert_eq!([last - 1, last].map(zeros), [Zeros::Sector, Zeros::ToTheEnd]);
+        let damage = Damage::MisdirectedRead { sector: last - 1, other: last + 1 };
+        assert_eq!(base.zeros(&base.damaged("wal.log", damage), "wal.log", damage), Zeros::Sector);
+        let damage = Damage::Zeros { sector: 0 };
+        let disk = base.damaged("MANIFEST_000001", damage);
+        assert_eq!(base.zeros(&disk, "MANIFEST_000001", damage), Zeros::Nowhere);
+    }
 }

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 /// The unit in which devices lose and misplace data.
 pub(crate) const SECTOR_BYTES: u64 = 512;
 
+/// Length of a frame of the log: the stamp at its beginning says what had been
+/// synced before.
+pub(crate) const FRAME_BYTES: u64 = 4096;
+
 /// Which calls shall fail, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,16 +121,5 @@ impl DeviceRule {
     pub(crate) fn damages(&self) -> bool {
         use DeviceEffect::{LostWrite, MisdirectedWrite};
         matches!(self.effect, LostWrite | MisdirectedWrite(..))
-    }
-
-    /// Whether it may change what the log has stored. The end of a log that
-    /// never reached the disk looks as if it had never been written.
-    pub(crate) fn damages_log(&self) -> bool {
-        let is_log = |name: &str| name.starts_with("wal") || name.starts_with('*');
-        let lands_in_log = match &self.effect {
-            DeviceEffect::MisdirectedWrite(name, _) => is_log(name),
-            _ => false,
-        };
-        self.damages() && (lands_in_log || (is_log(&self.on) && !self.on.ends_with(".db")))
     }
 }

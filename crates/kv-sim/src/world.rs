@@ -11,11 +11,13 @@ use std::sync::Arc;
 use kv_engine::{Engine, Error, KeyRange, Scan, Snapshot};
 use kv_env::{Fault, SimDisk};
 
+use crate::entry::Loss;
 use crate::keys;
-use crate::model::{History, Loss, State};
+use crate::model::History;
 use crate::panics;
 use crate::reading::{self, ReadFailure};
 use crate::settings::{MAX_OPS, Settings};
+use crate::state::State;
 use crate::step::{Direction, Step};
 use crate::tally::Tally;
 use crate::trouble::{DeviceRule, FaultRule};
@@ -52,9 +54,13 @@ pub(crate) struct World {
     pub(crate) leeway: Leeway,
     /// Damage has left nothing that a history could go on with.
     pub(crate) is_over: bool,
+    /// An open has told what the disk holds, and the history counts its ops.
+    pub(crate) is_settled: bool,
+    /// The step that began the disk, or 0.
+    pub(crate) first_step: usize,
     /// Calls of the disks that were left behind.
     past_calls: u64,
-    /// Op count of the disk up to which it was looked for failed syncs.
+    /// Op count of the disk up to which its syncs were looked at.
     watched: u64,
 }
 
@@ -69,10 +75,8 @@ pub(crate) struct Leeway {
     pub(crate) is_poisoned: bool,
     /// Reads may see what is not there, or have since the last open.
     pub(crate) misreads: bool,
-    /// The device may have stored something else than it was told, for good.
+    /// The device has stored something else than it was told, for good.
     pub(crate) is_damaged: bool,
-    /// So it may with the log.
-    pub(crate) is_log_damaged: bool,
 }
 
 impl World {
@@ -91,6 +95,8 @@ impl World {
             held: Vec::new(),
             leeway: Leeway::default(),
             is_over: false,
+            is_settled: false,
+            first_step: 0,
             past_calls: 0,
             watched: 0,
         };
@@ -113,7 +119,7 @@ impl World {
         if let Some(violation) = self.disk.violations().first() {
             return Err(violation.clone());
         }
-        self.note_failed_syncs();
+        self.note_syncs();
         self.ends.push(self.disk.op_count());
         Ok(())
     }
@@ -218,6 +224,7 @@ impl World {
             Ok(answer) => return Ok(Some(answer)),
             Err(error) => error,
         };
+        self.note_syncs();
         let leeway = &mut self.leeway;
         let blames_disk = blames_disk(&error);
         let is_in_order = match blames_disk {
@@ -328,10 +335,15 @@ impl World {
         Ok(())
     }
 
-    /// Tells the history of a sync that has failed since the last look.
-    pub(crate) fn note_failed_syncs(&mut self) {
+    /// Tells the history of the syncs that have failed or gone astray since the
+    /// last look.
+    pub(crate) fn note_syncs(&mut self) {
         if let Some(op) = self.disk.first_failed_sync(self.watched) {
             self.history.doubt(op + 1);
+        }
+        for stray in self.disk.stray_syncs(self.watched) {
+            self.history.damage(&stray);
+            self.leeway.is_damaged = true;
         }
         self.watched = self.disk.op_count();
     }
@@ -344,8 +356,6 @@ impl World {
         leeway.has_faults = true;
         leeway.may_fail = true;
         leeway.misreads |= !rule.damages();
-        leeway.is_damaged |= rule.damages();
-        leeway.is_log_damaged |= rule.damages_log();
         Ok(())
     }
 
@@ -393,8 +403,9 @@ impl World {
         let left = std::mem::replace(&mut self.disk, self.settings.ready(disk));
         self.past.push(left);
         (self.first_op, self.watched) = (first_op, first_op);
-        let Leeway { is_damaged, is_log_damaged, .. } = self.leeway;
-        self.leeway = Leeway { is_damaged, is_log_damaged, ..Leeway::default() };
+        self.first_step = self.ends.len();
+        let is_damaged = self.leeway.is_damaged;
+        self.leeway = Leeway { is_damaged, ..Leeway::default() };
         self.leeway.may_fail = is_damaged || self.is_armed();
         self.arm();
     }

@@ -1,5 +1,6 @@
 //! Simulated crashes in volume: every op of the scripted workloads, histories
-//! from seeds, rot, and the negative control that shows the harness can see.
+//! from seeds, rot, and before each of them the negative control that shows that
+//! the harness can see.
 //!
 //! A failure ends a volume with the command that replays it; it is shrunk and
 //! written where `cargo test -p kv-sim` runs it from then on.
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &SimOptions) -> Outcome {
     if let Some(path) = &options.script {
         return replay::file(path, options.cut);
     }
+    volume.control()?;
     if let Some((from, to)) = options.seeds {
         return volume.seeds(from..to);
     }

@@ -15,7 +15,7 @@ use crate::fault::{Countdown, matches_pattern};
 
 use super::contents::SECTOR_BYTES;
 use super::directory::{Entry, FileNumber};
-use super::op::Stray;
+use super::op::{Landing, Stray};
 use super::state::State;
 
 /// A rule that makes the device itself fail, for
@@ -144,6 +144,17 @@ fn is_aligned(offset: u64) -> bool {
     offset.is_multiple_of(SECTOR_BYTES as u64)
 }
 
+/// A sync by which the device stored something else than it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StraySync {
+    /// Its number.
+    pub op: u64,
+    /// The file that was synced.
+    pub file: String,
+    /// The files that its bytes have gone to instead, if to any.
+    pub landings: BTreeSet<String>,
+}
+
 /// The faults of the device that wait for their sync or read.
 #[derive(Debug, Default)]
 pub(super) struct DevicePlan {
@@ -195,7 +206,8 @@ impl DevicePlan {
                     let Some(Entry::File(file)) = state.directory().entry(&place.name) else {
                         return None;
                     };
-                    Some((file, place.offset as usize / SECTOR_BYTES + sector - first))
+                    let sector = place.offset as usize / SECTOR_BYTES + sector - first;
+                    Some(Landing { file, name: place.name.clone(), sector })
                 });
                 Stray { sector, landing }
             }));

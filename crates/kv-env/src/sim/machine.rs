@@ -11,7 +11,7 @@ use crate::fault::{Failure, FaultPlan, Operation};
 
 use super::SimOptions;
 use super::contents::Contents;
-use super::device::{DevicePlan, Effect, ReadDamage};
+use super::device::{DevicePlan, Effect, ReadDamage, StraySync};
 use super::directory::{Entry, FileNumber};
 use super::op::{Op, Record, SyncOutcome};
 use super::random::mix;
@@ -149,6 +149,18 @@ impl Machine {
         let skipped = usize::try_from(from.saturating_sub(self.base_op)).unwrap_or(usize::MAX);
         let at = self.log.iter().skip(skipped).position(|record| wanted(&record.op))?;
         Some(self.base_op + (skipped + at) as u64)
+    }
+
+    /// The syncs from op `from` on that went astray.
+    pub(super) fn stray_syncs(&self, from: u64) -> Vec<StraySync> {
+        let known = (self.base_op..).zip(&self.log);
+        let astray = known.filter(|(op, record)| *op >= from && record.op.went_astray());
+        let told = astray.map(|(op, record)| {
+            let landings = record.op.strays().iter().filter_map(|stray| stray.landing.as_ref());
+            let landings = landings.map(|landing| landing.name.clone()).collect();
+            StraySync { op, file: record.name.clone(), landings }
+        });
+        told.collect()
     }
 
     /// A hash of all names and bytes that reads see.

@@ -40,7 +40,7 @@ use crate::ports::{Clock, Entropy, Env, Fs};
 
 pub use choice::{CrashChoice, DirectoryModel};
 pub use clock::SimClock;
-pub use device::DeviceFault;
+pub use device::{DeviceFault, StraySync};
 
 use disk_fs::SimFs;
 use machine::Machine;
@@ -148,6 +148,11 @@ impl SimDisk {
     /// else than it was told, if there is one.
     pub fn first_stray_sync(&self, from: u64) -> Option<u64> {
         self.shared.machine.lock().find_op(from, Op::went_astray)
+    }
+
+    /// All of them, and which files they concern.
+    pub fn stray_syncs(&self, from: u64) -> Vec<StraySync> {
+        self.shared.machine.lock().stray_syncs(from)
     }
 
     /// The ops so far, one line each, for messages of failing tests. Between

@@ -71,8 +71,17 @@ pub(super) enum Op {
 #[derive(Debug, Clone)]
 pub(super) struct Stray {
     pub(super) sector: usize,
-    /// The file and the sector that its bytes are written to, if to any.
-    pub(super) landing: Option<(FileNumber, usize)>,
+    /// Where its bytes are written to, if to anywhere.
+    pub(super) landing: Option<Landing>,
+}
+
+/// The place of another sector, or of another file, that bytes have gone to.
+#[derive(Debug, Clone)]
+pub(super) struct Landing {
+    pub(super) file: FileNumber,
+    /// What the file is called at the time.
+    pub(super) name: String,
+    pub(super) sector: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +154,15 @@ impl Op {
     /// True for a sync that succeeded and did not put everything where it
     /// belongs.
     pub(super) fn went_astray(&self) -> bool {
-        matches!(self, Op::Sync { strays, .. } if !strays.is_empty())
+        !self.strays().is_empty()
+    }
+
+    /// What a sync did not put where it belongs.
+    pub(super) fn strays(&self) -> &[Stray] {
+        match self {
+            Op::Sync { strays, .. } => strays,
+            _ => &[],
+        }
     }
 
     /// Where a write would end, if it is one.
@@ -215,7 +232,7 @@ impl fmt::Display for Record {
                 for Stray { sector, landing } in strays {
                     match landing {
                         None => write!(formatter, "; sector {sector} was lost")?,
-                        Some((file, to)) => {
+                        Some(Landing { file, sector: to, .. }) => {
                             write!(formatter, "; sector {sector} went to {to} of file {file}")?;
                         }
                     }

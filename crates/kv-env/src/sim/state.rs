@@ -164,8 +164,8 @@ impl State {
         for (Stray { sector, landing }, old) in strays.iter().zip(old) {
             let new = self.contents(file).durable_sector(*sector);
             self.contents_mut(file).overwrite_durable(*sector, &old);
-            if let Some((landing, sector)) = landing {
-                self.contents_mut(*landing).overwrite_durable(*sector, &new);
+            if let Some(landing) = landing {
+                self.contents_mut(landing.file).overwrite_durable(landing.sector, &new);
             }
         }
     }

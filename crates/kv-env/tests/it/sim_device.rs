@@ -255,3 +255,21 @@ fn the_first_sync_that_went_astray_is_found_in_the_log() {
     assert_eq!(disk.first_stray_sync(sync + 1), None);
     assert!(disk.history()[sync as usize].contains("sector 0 was lost"));
 }
+
+#[test]
+fn syncs_that_went_astray_name_the_files_that_they_hurt() {
+    let disk = SimDisk::new(1);
+    let fs = disk.fs();
+    write_numbered(&*fs, "victim");
+    disk.inject_device(DeviceFault::lost_write(0..512).on("a"));
+    disk.inject_device(DeviceFault::misdirected_write(0..1024, "victim", 0).on("b"));
+    disk.inject_device(DeviceFault::misdirected_write(0..512, "missing", 0).on("c"));
+    ["a", "b", "c", "honest"].into_iter().for_each(|name| write_numbered(&*fs, name));
+    let told = disk.stray_syncs(0);
+    let first = disk.first_stray_sync(0).unwrap();
+    let files: Vec<_> = told.iter().map(|stray| (&*stray.file, stray.landings.len())).collect();
+    assert_eq!(files, [("a", 0), ("b", 1), ("c", 0)]);
+    assert!(told[1].landings.contains("victim"));
+    assert_eq!(told[0].op, first);
+    assert_eq!(disk.stray_syncs(first + 1), told[1..]);
+}

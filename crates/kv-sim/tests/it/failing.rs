@@ -33,3 +33,13 @@ fn a_history_with_a_failing_call_survives_every_cut() {
         Ok(figures) => assert!(figures.tally.errors > 0, "{figures:?}"),
     }
 }
+
+/// A script that has errors of its own is not told of each call that fails.
+#[test]
+fn what_a_script_has_of_errors_by_itself_is_not_told() {
+    let script = workloads().into_iter().find(|script| script.about == "a failed sync, round 0");
+    let script = script.unwrap();
+    assert!(run(&script).unwrap().tally.errors > 0);
+    let figures = fail_all(&[script], CALLS_SHARE, 2, |_: &FailFigures| {}).unwrap();
+    assert!(0 < figures.told && figures.told < figures.runs, "{figures:?}");
+}

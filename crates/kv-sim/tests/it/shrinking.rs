@@ -1,6 +1,9 @@
 //! Failing histories become small, and small ones still fail.
 
-use kv_sim::{Budget, Script, Step, hunt, hunt_scripts, negative_control, run, script_of, shrink};
+use kv_sim::{
+    Budget, Script, Step, hunt, hunt_scripts, negative_control, negative_control_of_cuts, run,
+    script_of, shrink,
+};
 
 /// The bug is in the disk: its syncs do nothing.
 fn lying(seed: u64) -> Script {
@@ -39,4 +42,10 @@ fn a_hunt_ends_with_the_first_failure() {
 fn the_negative_control_takes_few_seeds() {
     let (seeds, failure) = negative_control(0..50).expect("a lying disk is caught");
     println!("caught after {seeds} seeds: {}", failure.what);
+}
+
+#[test]
+fn cuts_notice_what_the_history_itself_does_not() {
+    let failure = negative_control_of_cuts().expect("a lying disk is caught");
+    assert!(matches!(failure.script.steps.last(), Some(Step::Cut(_))), "{failure}");
 }

@@ -37,6 +37,36 @@ fn what_a_table_lost_is_reported_and_the_rest_is_right() {
     assert!(tally.damage_reports > 0 && tally.ended_by_damage == 1, "{tally:?}");
 }
 
+/// What a rule might do excuses nothing: a loss counts although it names the log.
+#[test]
+fn a_device_rule_that_hits_nothing_excuses_no_loss() {
+    let nowhere = r#"{"device":{"effect":"lost_write","on":"*","sector":90000,"sectors":1}}"#;
+    let steps = [nowhere, WRITE, WRITE, r#"{"cut":{"keeps":"none"}}"#];
+    let lying = script(r#"{"lying_sync":true}"#, &steps);
+    let failure = run(&lying).expect_err("the loss goes unnoticed");
+    assert!(failure.what.contains("was promised"), "{failure}");
+    assert_eq!(tally("{}", &steps).errors, 0);
+}
+
+/// What was promised behind the sync that went astray proves that it was one, once
+/// it fills more than a frame: it must not go with it.
+#[test]
+fn a_log_that_lost_a_write_under_many_promises_is_refused() {
+    let lost =
+        r#"{"device":{"effect":"lost_write","on":"wal.log","sector":8,"sectors":100,"times":1}}"#;
+    let settings = r#"{"memtable":{"entries":100}}"#;
+    let cut = r#"{"cut":{"keeps":"all"}}"#;
+    let steps = [&[WRITE, lost][..], &[WRITE; 8], &[cut]].concat();
+    let refused = tally(settings, &steps);
+    assert_eq!((refused.damage_reports, refused.ended_by_damage), (2, 1), "{refused:?}");
+    let last = tally(settings, &[WRITE, lost, WRITE, cut, WRITE]);
+    assert_eq!(
+        (last.ended_by_damage, last.opens),
+        (0, 2),
+        "what is lost last is not known: {last:?}"
+    );
+}
+
 /// Images behind the sync that went astray may say what is damaged, no others.
 #[test]
 fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
@@ -52,6 +82,16 @@ fn histories_with_a_device_that_loses_writes_are_cut_at_every_op() {
         println!("{on}: {figures:?}");
         assert!(figures.tally.damage_reports > 0, "{on}: {figures:?}");
     }
+}
+
+/// What a killed process left is read from the device: the sync that went astray has
+/// taken it from there, however early it was acknowledged.
+#[test]
+fn a_kill_may_lose_what_no_sync_had_reached_before_the_one_that_went_astray() {
+    let lost = r#"{"device":{"effect":"lost_write","on":"wal*","sector":7,"sectors":100}}"#;
+    let unsynced = WRITE.replace("sync", "os");
+    let figures = cut(r#"{"memtable":{"entries":100}}"#, &[WRITE, &unsynced, lost, r#""reopen""#]);
+    assert!(figures.images > figures.ops, "{figures:?}");
 }
 
 #[test]
