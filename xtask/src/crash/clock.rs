@@ -36,6 +36,10 @@ const MOST_REPLIES: u64 = 300;
 /// which it was written, and one that does not.
 const SHORT_S: i64 = 50;
 const LONG_S: i64 = 100_000;
+/// What faketime shares between processes, and how the names of it start; then comes
+/// the id of the process.
+const SHARED: &str = "/dev/shm";
+const SHARED_PREFIXES: [&str; 2] = ["faketime_shm_", "sem.faketime_sem_"];
 /// When a key without a life of its own expires.
 const NEVER_S: i64 = i64::MAX / 2;
 /// Seconds within which nothing is said about a moment: the test takes time.
@@ -139,6 +143,7 @@ impl FalseClock {
     /// In the data directory, so that a server which is confined to it can
     /// read it: a stray file that it must leave alone.
     fn new(scratch: &Scratch, data_dir: &Path) -> Outcome<FalseClock> {
+        clear_shared();
         let library =
             shell::run(shell::FAKETIME.name, &["-m", "-f", "+0", "printenv", "LD_PRELOAD"])?;
         Ok(FalseClock {
@@ -171,6 +176,25 @@ impl FalseClock {
             .context(self.unfinished.display())?;
         // Whole or not at all: it is read all the time.
         fs::rename(&self.unfinished, &self.file).context(self.file.display())
+    }
+}
+
+impl Drop for FalseClock {
+    fn drop(&mut self) {
+        clear_shared();
+    }
+}
+
+/// Removes what killed processes have left. The next one that gets such an id could
+/// not start under faketime.
+fn clear_shared() {
+    for entry in fs::read_dir(SHARED).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = SHARED_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+        if owner.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            // Where it stays, the next run tries again.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
