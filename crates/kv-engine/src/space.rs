@@ -285,9 +285,10 @@ impl Shared {
         self.space.waits_for.lock().clone().map_or(Ok(()), Err)
     }
 
-    /// Why a writer that finds no room is refused instead of waiting for it.
+    /// Why a writer that finds no room is refused instead of waiting for it. On a full
+    /// disk that is a delete, for which a flush makes room as long as one can.
     pub(crate) fn refusal_for_want_of_room(&self) -> Option<Error> {
-        if self.space.is_full() {
+        if self.space.is_stuck() {
             return Some(self.no_space());
         }
         // Without threads nobody else would ever make room.

@@ -295,3 +295,30 @@ fn no_more_memory_tables_are_frozen_than_allowed() {
         world.engine.close().unwrap();
     });
 }
+
+/// A mended bug. On a full disk a delete that found the memory table full was refused
+/// at once, although a flush was about to make room.
+#[test]
+fn a_delete_on_a_full_disk_waits_for_room() {
+    let stops = at_every_step(|stage| {
+        let options = Options { reserve_bytes: Some(256 << 10), ..tiny() };
+        let world = World::new(options);
+        stage.rest();
+        let files = world.disk.fs().list().unwrap();
+        let used: u64 = files.iter().map(|entry| entry.len).sum();
+        world.disk.set_capacity(Some(used + (40 << 10)));
+        let refused =
+            (0..200u8).find(|&number| world.engine.put(&[number], &noise(number.into())).is_err());
+        assert!(refused.is_some(), "the disk is full");
+        stage.rest();
+        stage.stop("kv-flush");
+        for number in 0..60u8 {
+            let outcome = world.engine.delete(&[number]);
+            assert!(outcome.is_ok(), "{number}: {outcome:?}");
+        }
+        stage.leave_alone();
+        world.disk.set_capacity(None);
+        world.engine.close().unwrap();
+    });
+    assert!(stops > 10, "the flush was stopped: {stops}");
+}
