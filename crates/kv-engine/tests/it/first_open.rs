@@ -302,10 +302,8 @@ fn a_torn_end_that_is_not_there_when_it_is_set_aside_leaves_nothing() {
     assert!(nothing > 0, "{kept} were kept and {nothing} not");
 }
 
-/// A part of them, which an interrupted recovery has left, is in the way and
-/// cannot be removed.
-#[test]
-fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
+/// A killed database of three writes, the last one torn, and where its log ended.
+fn torn() -> (SimDisk, usize) {
     let disk = SimDisk::new(13);
     let engine = open(&disk, tiny());
     for number in 0..3u8 {
@@ -317,6 +315,15 @@ fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
     let mut bytes = killed.read_file("wal.log").unwrap();
     bytes[used - 3..].fill(0);
     killed.write_file("wal.log", &bytes);
+    (killed, used)
+}
+
+/// A part of them, which an interrupted recovery has left, is in the way and
+/// cannot be removed.
+#[test]
+fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
+    let (killed, _) = torn();
+    let bytes = killed.read_file("wal.log").unwrap();
     let probe = open(&killed.kill(killed.op_count()), tiny());
     let kept_as = probe.recovery_report().segments[0].cut.clone().unwrap().kept_as.unwrap();
     killed.fs().create_dir("quarantine").unwrap();
@@ -333,17 +340,7 @@ fn torn_bytes_that_cannot_be_set_aside_stay_where_they_are() {
 /// What is kept would be less than what is cut.
 #[test]
 fn torn_bytes_that_go_while_they_are_kept_are_not_cut() {
-    let disk = SimDisk::new(13);
-    let engine = open(&disk, tiny());
-    for number in 0..3u8 {
-        engine.put(&[number], b"value").unwrap();
-    }
-    let killed = disk.kill(disk.op_count());
-    std::mem::forget(engine);
-    let used = used_bytes(&killed, "wal.log");
-    let mut bytes = killed.read_file("wal.log").unwrap();
-    bytes[used - 3..].fill(0);
-    killed.write_file("wal.log", &bytes);
+    let (killed, used) = torn();
     let (fs, env) = Interposed::on(&killed);
     let others = killed.fs();
     fs.before(Operation::Create, "quarantine/", move || {
