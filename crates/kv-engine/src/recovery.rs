@@ -133,7 +133,8 @@ fn new_database(env: &Env, options: &Options, listing: &Listing) -> Result<Loade
     })
 }
 
-fn no_database(env: &Env) -> Error {
+/// What every call says that wants a database to be there.
+pub(crate) fn no_database(env: &Env) -> Error {
     let missing = io::Error::new(io::ErrorKind::NotFound, "there is no database here");
     Error::io("open", env.fs.describe(), missing)
 }

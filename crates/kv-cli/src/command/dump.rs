@@ -1,5 +1,6 @@
 //! The records of a file, as they stand.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use kv_core::{Cursor, DecodedBatch, FileKind, Kind};
@@ -76,6 +77,11 @@ fn locate(path: &Path) -> Result<(Env, Option<String>), Failure> {
     Ok((Env::real_with(&parent, options)?, Some(name.into())))
 }
 
+fn nothing_there(path: &Path, what: &str) -> Error {
+    let missing = io::Error::new(io::ErrorKind::NotFound, what);
+    Error::io("dump", path.display().to_string(), missing)
+}
+
 pub(crate) fn wal(path: &Path, output: &mut Output) -> Result<Outcome, Failure> {
     let (env, name) = locate(path)?;
     let names = match name {
@@ -83,8 +89,7 @@ pub(crate) fn wal(path: &Path, output: &mut Output) -> Result<Outcome, Failure> 
         None => oldest_first(&env, segment_names(&env)?),
     };
     if names.is_empty() {
-        let sentence = format!("{} holds no database, or one without a log", path.display());
-        return Err(Failure::Usage(sentence));
+        return Err(nothing_there(path, "there is no database here, or one without a log").into());
     }
     for name in names {
         dump_segment(&env, &name, output)?;
@@ -197,8 +202,7 @@ pub(crate) fn manifest(path: &Path, output: &mut Output) -> Result<Outcome, Fail
     let name = match name {
         Some(name) => name,
         None => current_manifest(&env)?.ok_or_else(|| {
-            let dir = path.display();
-            Error::InvalidArgument(format!("{dir} holds no database, or one without a manifest"))
+            nothing_there(path, "there is no database here, or one without a manifest")
         })?,
     };
     for (number, edit) in read_manifest_edits(&*env.fs, &name)?.iter().enumerate() {

@@ -21,9 +21,16 @@ pub(crate) fn repair(
         KeepArgument::Prefix => Keep::Prefix,
     };
     let source = open_source(dir)?;
+    let is_new = !to.exists();
     let target = Env::real(to, true)?;
     let options = RepairOptions { keep, ..RepairOptions::default() };
-    let report = kv_engine::repair(&source, &target, &options)?;
+    let report = kv_engine::repair(&source, &target, &options).inspect_err(|_| {
+        // A refused repair has written nothing. The directory stays if anything
+        // is in it, and if it cannot be removed it does no harm.
+        if is_new {
+            let _ = std::fs::remove_dir(to);
+        }
+    })?;
     output.record(&report, RepairReport::to_string)?;
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::RepairedWithLosses })
 }

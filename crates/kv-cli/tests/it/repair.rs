@@ -90,8 +90,9 @@ fn wrong_directories_are_refused_and_left_alone() {
     let complaint = tool.run(&["repair", ".", "--to", "."]).failed(2);
     assert!(complaint.contains("is not empty"), "{complaint}");
     let empty = Tool::new();
-    let complaint = empty.run(&["repair", ".", "--to", "new"]).failed(2);
-    assert!(complaint.contains("holds no database"), "{complaint}");
+    let complaint = empty.run(&["repair", ".", "--to", "new"]).failed(3);
+    assert!(complaint.contains("there is no database here"), "{complaint}");
+    assert!(!empty.path().join("new").exists(), "a refused repair leaves no directory behind");
     let complaint = empty.run(&["repair", "/nowhere/at/all", "--to", "never"]).failed(3);
     assert!(complaint.contains("/nowhere/at/all"), "{complaint}");
     assert!(!empty.path().join("never").exists());

@@ -40,6 +40,7 @@ use crate::manifest::{Manifest, ManifestState as Numbers};
 use crate::manifest_load::Listing;
 use crate::names::{self, QUARANTINE};
 use crate::quarantine;
+use crate::recovery::no_database;
 use crate::scrub::ScrubPlace;
 use crate::verify::verify_directory;
 use forward::ForwardCursor;
@@ -83,16 +84,15 @@ pub struct RepairOptions {
 /// of the tree, and index and filter of the table being written.
 ///
 /// # Errors
-/// `Locked` if the source is open; `InvalidArgument` if it holds no database or
-/// the target is not empty; `Io` if the target cannot be written or a file of
-/// the source cannot even be opened; `Corruption` if a device reads differently
+/// `Locked` if the source is open; `InvalidArgument` if the target is not empty;
+/// `Io` if there is no database, if the target cannot be written or a file of the
+/// source cannot even be opened; `Corruption` if a device reads differently
 /// each time, or if the check of the new database fails. Damage in the source
 /// is never an error. After an error the target is of no use.
 pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<RepairReport> {
     options.table.validate()?;
     if Listing::read(&*source.fs)?.is_empty() {
-        let what = format!("{} holds no database", source.fs.describe());
-        return Err(Error::InvalidArgument(what));
+        return Err(no_database(source));
     }
     if !target.fs.list()?.is_empty() {
         let what = format!("{} is not empty; name a new directory", target.fs.describe());

@@ -14,12 +14,12 @@ mod without_manifest;
 
 use std::collections::HashSet;
 
-use kv_core::{Error, Result};
+use kv_core::Result;
 use kv_env::{Env, Fs};
 
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
-use crate::recovery::is_leftover;
+use crate::recovery::{is_leftover, no_database};
 use crate::repair::ManifestState;
 
 pub use report::{Basis, Problem, VerifiedFile, VerifyReport};
@@ -33,24 +33,19 @@ pub use report::{Basis, Problem, VerifiedFile, VerifyReport};
 /// and changes nothing.
 ///
 /// # Errors
-/// `Locked` if the database is open; `InvalidArgument` if there is none; `Io`
-/// for the directory. What is wrong with a file is a problem in the report.
+/// `Locked` if the database is open; `Io` if there is none, and for the directory. What is wrong with a file is a problem in the report.
 pub fn verify_directory(env: &Env, deep: bool) -> Result<VerifyReport> {
     let fs = &*env.fs;
-    let no_database = || {
-        let what = "there is no manifest: this directory holds no database";
-        Err(Error::InvalidArgument(what.into()))
-    };
     // A lock file is not left where there is nothing to lock.
     if Listing::read(fs)?.is_empty() {
-        return no_database();
+        return Err(no_database(env));
     }
     let _lock = fs.lock(names::LOCK)?;
     let listing = Listing::read(fs)?;
     let has_data = !listing.segments.is_empty() || !listing.tables.is_empty();
     match load_manifest(env, &listing) {
         Ok(Some(loaded)) => Ok(check_by_manifest(fs, &listing, &loaded, deep)),
-        Ok(None) if !has_data => no_database(),
+        Ok(None) if !has_data => Err(no_database(env)),
         Ok(None) => without_manifest::check(fs, &listing, None, deep),
         Err(error) => without_manifest::check(fs, &listing, Some(&error), deep),
     }
