@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kv_core::{Error, Result};
 
+use crate::options::Background;
 use crate::primitives::schedule_as_background;
 use crate::primitives::thread::{self, JoinHandle};
 use crate::shared::Shared;
@@ -128,7 +129,11 @@ impl Shared {
                     self.note_space();
                     self.note_progress();
                 }
-                Ok(false) | Err(Error::Closed) => return,
+                Ok(false) | Err(Error::Closed) => {
+                    // It may have had the writer role, and somebody found it taken.
+                    self.serve_queue();
+                    return;
+                }
                 Err(error) if error.is_out_of_space() => {
                     let is_worth_another_attempt = self.note_no_space();
                     self.note_progress();
@@ -191,6 +196,11 @@ impl Shared {
 
     /// One step of any background work, for engines without threads.
     pub(crate) fn background_step(&self) -> Result<bool> {
+        if self.options.background == Background::Threads {
+            let what = "run_background_step is for Background::Manual: this engine has threads, \
+                        which do the work; wait for it with flush or compact";
+            return Err(Error::InvalidArgument(what.into()));
+        }
         let worked = self.work_for_caller(|| {
             self.space.stop_waiting();
             Ok(self.settle_step(self.flush_step())? || self.settle_step(self.compact_step())?)

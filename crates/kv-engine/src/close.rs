@@ -31,22 +31,16 @@ impl Shared {
             self.check_running()?;
             let guard = self.poison_on_panic("a freeze");
             let mut role = guard.holding(self.commit.writer.lock());
-            let Some(writer) = role.as_mut() else { return Err(Error::Closed) };
-            let last = SeqNo(writer.next_seqno.0 - 1);
-            let empty = self.view.load().active.is_empty();
-            let next = if empty { None } else { self.segments.take_prepared() };
-            if let Some(next) = next {
-                self.freeze(writer, next);
-                drop(role);
-                self.drive_writer();
-                return Ok(last);
-            }
+            let frozen = role.as_mut().map(|writer| {
+                let last = SeqNo(writer.next_seqno.0 - 1);
+                self.freeze_unless_empty(writer).map(|_| last)
+            });
             drop(role);
+            // Who came meanwhile found the role taken.
             self.drive_writer();
-            if empty {
+            if let Some(last) = frozen.ok_or(Error::Closed)? {
                 return Ok(last);
             }
-            self.segments.request_next();
             self.wait_for_flush_step(seen)?;
             self.check_space()?;
         }
@@ -63,7 +57,10 @@ impl Shared {
             }
             Background::Manual => {
                 self.space.stop_waiting();
-                self.work_for_caller(|| self.settle_step(self.flush_step())).map(|_| ())
+                self.work_for_caller(|| self.settle_step(self.flush_step()))?;
+                // It may have had the writer role.
+                self.drive_writer();
+                Ok(())
             }
         }
     }
@@ -78,11 +75,16 @@ impl Shared {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let _guard = self.poison_on_panic("a close");
+        let guard = self.poison_on_panic("a close");
         self.cancel.store(true, Ordering::Release);
-        self.drive_writer();
-        // From here on the queue is answered with `Closed`.
-        let writer = self.commit.writer.lock().take();
+        let writer = {
+            let mut role = guard.holding(self.commit.writer.lock());
+            // All that there is room for; the sync comes with the end of the log.
+            let mut no_bound = usize::MAX;
+            self.commit_as_holder(&mut role, &mut no_bound);
+            // From here on the queue is answered with `Closed`.
+            role.take()
+        };
         let outcome = match writer {
             Some(writer) if self.poison.check().is_ok() => self.finish_log(writer),
             _ => Ok(()),

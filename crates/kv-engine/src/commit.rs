@@ -18,7 +18,9 @@
 //! caller commits its own write without a hop, a crowd is drained in groups by
 //! whoever holds the role. A caller that finds the role taken leaves its
 //! request in the queue; the holder looks at the queue once more after letting
-//! go, so no request is left behind.
+//! go, so no request is left behind. Nobody holds it for ever: who has committed
+//! [`MAX_GROUPS_PER_HOLDER`] groups and finds more lets go all the same, and the
+//! sync thread goes on.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -27,7 +29,7 @@ use kv_memtable::MemtableWriter;
 use kv_wal::LogWriter;
 
 use crate::options::{Background, Durability};
-use crate::primitives::atomic::{Ordering, fence};
+use crate::primitives::atomic::{AtomicBool, Ordering, fence};
 use crate::primitives::{Mutex, SegQueue};
 use crate::shared::Shared;
 use crate::sync::PendingGroup;
@@ -37,6 +39,13 @@ use crate::waiter::{Completion, Waiter};
 /// A group is closed at this many bytes of batches: one write call of this
 /// size takes about as long as the sync behind it, more would only add latency.
 const MAX_GROUP_BYTES: usize = 1 << 20;
+
+/// Groups that one holder commits. While others keep writing there would always be
+/// one more, and the holder, who has its own answer, would never return; a sync that
+/// it owes would never come. A crowd that waits for its syncs is never so many
+/// groups long. For the others a hand-over costs a wake-up of a thread, which is
+/// little against so many groups.
+const MAX_GROUPS_PER_HOLDER: usize = 16;
 
 /// A batch on its way.
 pub(crate) struct Request {
@@ -53,6 +62,8 @@ pub(crate) struct Writer {
     pub(crate) next_seqno: SeqNo,
     /// The next segment has been asked for.
     pub(crate) segment_requested: bool,
+    /// Found no room, and has not found any since.
+    pub(crate) is_stalled: bool,
 }
 
 /// Requests, and the role of the one who commits them.
@@ -60,11 +71,25 @@ pub(crate) struct CommitQueue {
     requests: SegQueue<Request>,
     /// The writer role; empty once the engine is closed.
     pub(crate) writer: Mutex<Option<Writer>>,
+    /// The sync thread is to commit what is queued.
+    is_handed_on: AtomicBool,
+}
+
+/// What came of holding the writer role.
+pub(crate) struct Committed {
+    /// Some of what was committed waits for a sync.
+    owes_sync: bool,
+    /// There is no room for what is queued.
+    is_stalled: bool,
 }
 
 impl CommitQueue {
     pub(crate) fn new(writer: Writer) -> CommitQueue {
-        CommitQueue { requests: SegQueue::new(), writer: Mutex::new(Some(writer)) }
+        CommitQueue {
+            requests: SegQueue::new(),
+            writer: Mutex::new(Some(writer)),
+            is_handed_on: AtomicBool::new(false),
+        }
     }
 
     /// Takes the next group: up to `max_requests`, up to [`MAX_GROUP_BYTES`].
@@ -106,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Queues `batch`; `completion` gets the outcome. Never waits for a sync.
+    /// Queues `batch`; `completion` gets the outcome. Does not wait for a sync of it.
     pub(crate) fn submit(&self, batch: WriteBatch, durability: Durability, completion: Completion) {
         match self.admit(batch) {
             Err(error) => completion.complete(Err(error)),
@@ -152,50 +177,104 @@ impl Shared {
         self.commit_queued()
     }
 
-    /// Commits all that is queued, and makes sure that somebody syncs it.
+    /// Commits what is queued, and makes sure that somebody syncs it.
     pub(crate) fn drive_writer(&self) {
         if self.commit_queued() {
             self.request_sync();
         }
     }
 
-    /// Takes the writer role if it is free and commits all that is queued.
+    /// Sees to what is queued, on behalf of who may have found the writer role taken
+    /// or no room. A background thread has its own work and may have to wait for a
+    /// processor: it leaves the commit to the sync thread.
+    pub(crate) fn serve_queue(&self) {
+        fence(Ordering::SeqCst);
+        if !self.commit.requests.is_empty() {
+            match self.options.background {
+                Background::Threads => self.hand_on(),
+                Background::Manual => self.drive_writer(),
+            }
+        }
+    }
+
+    /// Has the sync thread commit what is queued.
+    fn hand_on(&self) {
+        self.commit.is_handed_on.store(true, Ordering::Release);
+        self.signals.wake_sync();
+    }
+
+    /// Commits what others have handed on.
+    pub(crate) fn take_over(&self) {
+        if self.commit.is_handed_on.swap(false, Ordering::AcqRel) {
+            self.drive_writer();
+        }
+    }
+
+    /// Takes the writer role if it is free and commits what is queued: all of it, or
+    /// as much as one holder may, and hands the rest on.
     ///
     /// True if any of it waits for a sync. Whoever asked for that may have
     /// gone to sleep before it was committed, so this caller has to see to it.
     fn commit_queued(&self) -> bool {
         let mut owes_sync = false;
+        let mut groups_left = self.max_groups_per_holder();
         let guard = self.poison_on_panic("a commit");
         loop {
             let Some(role) = self.commit.writer.try_lock() else { return owes_sync };
             let mut role = guard.holding(role);
-            let mut stalled = false;
-            while !self.commit.requests.is_empty() {
-                let writer = role.as_mut().ok_or(Error::Closed);
-                let writer = writer.and_then(|writer| self.poison.check().map(|()| writer));
-                match writer {
-                    Err(error) => self.refuse_queued(&error),
-                    Ok(writer) => {
-                        if !self.make_room(writer) {
-                            if let Some(error) = self.refusal_for_want_of_room() {
-                                self.refuse_queued(&error);
-                                continue;
-                            }
-                            stalled = true;
-                            break;
-                        }
-                        let group = self.commit.drain(self.options.wal_batch_size);
-                        owes_sync |= self.commit_group(writer, group);
-                    }
-                }
-            }
+            let outcome = self.commit_as_holder(&mut role, &mut groups_left);
+            owes_sync |= outcome.owes_sync;
             drop(role);
             fence(Ordering::SeqCst);
-            // A stalled writer is driven again by the background thread that
-            // makes room; one that made room just now found the role taken.
-            if self.commit.requests.is_empty() || (stalled && !self.room_was_made()) {
+            // What finds no room is committed once the background has made some; if it
+            // has made some just now it found the role taken.
+            let waits = outcome.is_stalled && !self.room_was_made();
+            if waits || self.commit.requests.is_empty() {
                 return owes_sync;
             }
+            if groups_left == 0 {
+                self.hand_on();
+                return owes_sync;
+            }
+        }
+    }
+
+    /// Commits what is queued, `groups_left` groups at most.
+    pub(crate) fn commit_as_holder(
+        &self,
+        role: &mut Option<Writer>,
+        groups_left: &mut usize,
+    ) -> Committed {
+        let mut outcome = Committed { owes_sync: false, is_stalled: false };
+        while *groups_left > 0 && !self.commit.requests.is_empty() {
+            let writer = role.as_mut().ok_or(Error::Closed);
+            let writer = writer.and_then(|writer| self.poison.check().map(|()| writer));
+            let writer = match writer {
+                Ok(writer) => writer,
+                Err(error) => {
+                    self.refuse_queued(&error);
+                    continue;
+                }
+            };
+            if self.make_room(writer) {
+                let group = self.commit.drain(self.options.wal_batch_size);
+                outcome.owes_sync |= self.commit_group(writer, group);
+                *groups_left -= 1;
+            } else if let Some(error) = self.refusal_for_want_of_room() {
+                self.refuse_queued(&error);
+            } else {
+                outcome.is_stalled = true;
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Without threads there is nobody to hand on to.
+    fn max_groups_per_holder(&self) -> usize {
+        match self.options.background {
+            Background::Threads => MAX_GROUPS_PER_HOLDER,
+            Background::Manual => usize::MAX,
         }
     }
 
@@ -244,6 +323,7 @@ impl Shared {
         }
         pending.last_seqno = SeqNo(writer.next_seqno.0 - 1);
         self.set_applied(pending.last_seqno);
+        self.note_writes_to_full_disk();
         self.counters.groups.fetch_add(1, Relaxed);
         let needs_sync = pending.needs_sync();
         self.hand_over(writer, pending);
@@ -310,9 +390,10 @@ impl Shared {
             return true;
         }
         let room = fill < HARD_LIMIT_PERCENT;
-        if !room {
-            self.note_stall();
+        if !room && !writer.is_stalled {
+            self.counters.stalls.fetch_add(1, Relaxed);
         }
+        writer.is_stalled = !room;
         room
     }
 }

@@ -32,11 +32,13 @@ impl Shared {
         let has_space = self.has_space_for(&plan);
         if !matches!(has_space, Ok(true)) {
             self.busy.lock().end(&plan);
+            // A caller's compaction may wait for these tables.
+            self.signals.announce_progress();
             return has_space;
         }
         let outcome = self.carry_out(&plan);
         if outcome.as_ref().is_err_and(Error::is_out_of_space) {
-            self.note_compaction_without_space();
+            self.note_compaction_without_space(&plan);
         }
         outcome.map(|()| true)
     }

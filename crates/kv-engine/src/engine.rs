@@ -75,7 +75,6 @@ impl Engine {
     /// Cost: memory tables first, then at most one table per level, most of
     /// them ruled out by their filters.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        self.shared.counters.gets.fetch_add(1, Ordering::Relaxed);
         let view = self.shared.view.load();
         let found = view.get(key, view.active.visible(), &self.shared.counters)?;
         Ok(found.and_then(FoundEntry::into_value))
@@ -105,9 +104,12 @@ impl Engine {
         self.shared.write(batch, durability)
     }
 
-    /// Commits `batch` like [`write`](Engine::write), but does not wait for a
-    /// sync: `on_done` is called once with the outcome, possibly before this
-    /// returns, on whatever thread finished it. Callbacks of different batches come
+    /// Commits `batch` like [`write`](Engine::write), but does not wait for the
+    /// sync that it asks for: `on_done` is called once with the outcome, possibly
+    /// before this returns, on whatever thread finished it. The caller may come to
+    /// commit for others, and to end a full segment of the log, which waits for a
+    /// sync of that. Nothing bounds how many batches may wait: that is up to the
+    /// callers. A panic of `on_done` ends writing. Callbacks of different batches come
     /// in any order; the numbers tell that of the batches. It may call `submit`
     /// again and read, but nothing that waits or works: not `write`, `put`,
     /// `delete`, `flush`, `compact`, `compact_range`, `run_background_step`,
@@ -162,7 +164,6 @@ impl Engine {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn get_for_update(&self, key: &[u8]) -> Result<(Option<Value>, Expectation)> {
-        self.shared.counters.gets.fetch_add(1, Ordering::Relaxed);
         self.view_for_update().read(key)
     }
 
@@ -226,6 +227,9 @@ impl Engine {
 
     /// Carries out one step of background work for an engine that was opened
     /// with [`Background::Manual`]; false if there was none.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the engine has threads: they do all of it.
     pub fn run_background_step(&self) -> Result<bool> {
         self.shared.background_step()
     }

@@ -11,6 +11,23 @@ use crate::shared::Shared;
 use crate::view::{Frozen, View};
 
 impl Shared {
+    /// Freezes the active memory table unless it is empty, and says whether it did;
+    /// `None` if there is no segment for what follows, which is asked for then.
+    ///
+    /// Whoever gives the writer role back after that looks at the queue: a caller who
+    /// came meanwhile has found the role taken.
+    pub(crate) fn freeze_unless_empty(&self, writer: &mut Writer) -> Option<bool> {
+        if self.view.load().active.is_empty() {
+            return Some(false);
+        }
+        let Some(next) = self.segments.take_prepared() else {
+            self.segments.request_next();
+            return None;
+        };
+        self.freeze(writer, next);
+        Some(true)
+    }
+
     /// Puts `next` and an empty memory table in place of the active ones. Runs
     /// between groups, by the holder of the writer role.
     ///

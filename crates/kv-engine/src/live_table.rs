@@ -1,6 +1,6 @@
 //! An open table with its place in the tree, and the end of its file.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kv_compaction::{TableMeta, TableRef};
 use kv_core::{DatabaseId, Error, Result};
@@ -10,21 +10,27 @@ use kv_sstable::{BlockCache, ExpectedTable, OpenFiles, ReadMode, Table};
 use crate::options::Options;
 use crate::primitives::SegQueue;
 use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::signals::Signals;
 
 /// Files that nobody refers to any more, waiting to be removed by a
 /// background thread: a reader that drops the last reference must not pay for
 /// an unlink.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Garbage {
     names: SegQueue<String>,
+    /// How that thread is woken, if there is one.
+    signals: OnceLock<Arc<Signals>>,
 }
 
 impl Garbage {
-    pub(crate) fn push(&self, name: String) {
+    fn push(&self, name: String) {
         self.names.push(name);
+        if let Some(signals) = self.signals.get() {
+            signals.wake_compact();
+        }
     }
 
-    pub(crate) fn pop(&self) -> Option<String> {
+    fn pop(&self) -> Option<String> {
         self.names.pop()
     }
 }
@@ -65,9 +71,16 @@ impl Tables {
         Ok(Arc::new(LiveTable::new(meta.clone(), table, Arc::clone(&self.garbage))))
     }
 
-    /// Takes back a file that could not be removed.
+    /// From now on a file that can be removed wakes the compaction thread.
+    pub(crate) fn announce_garbage(&self, signals: &Arc<Signals>) {
+        // It is announced once, at the open.
+        let _ = self.garbage.signals.set(Arc::clone(signals));
+    }
+
+    /// Takes back a file that could not be removed. Nobody is woken: it would fail
+    /// again at once.
     pub(crate) fn push_garbage(&self, name: String) {
-        self.garbage.push(name);
+        self.garbage.names.push(name);
     }
 
     /// A file that can be removed.

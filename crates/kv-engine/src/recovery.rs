@@ -315,7 +315,10 @@ fn assemble(parts: Parts) -> Shared {
         memtable: replayed.writer,
         next_seqno: replayed.last_seqno.plus(1),
         segment_requested: false,
+        is_stalled: false,
     };
+    let signals = Arc::new(Signals::new());
+    parts.tables.announce_garbage(&signals);
     let view = View {
         active: replayed.active,
         frozen: replayed.frozen,
@@ -341,7 +344,7 @@ fn assemble(parts: Parts) -> Shared {
         next_file_id: AtomicU64::new(state.next_file_id - FILE_ID_RESERVE),
         tables: parts.tables,
         pool: parts.pool,
-        signals: Signals::new(),
+        signals,
         poison: Poison::default(),
         scrub,
         space: Space::new(&parts.options, started.is_reserved),

@@ -199,7 +199,7 @@ impl Shared {
     }
 
     /// Removes the segments before `oldest`: the manifest no longer asks for
-    /// them. A removal that fails is repeated at the next open.
+    /// them. A removal that fails ends writing; the next open repeats it.
     pub(crate) fn remove_segments_before(&self, oldest: u64) -> Result<()> {
         loop {
             let name = {

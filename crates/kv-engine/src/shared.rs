@@ -21,7 +21,7 @@ use crate::manifest::Manifest;
 use crate::options::{Background, Options};
 use crate::pacing::{Debt, pause};
 use crate::poison::Poison;
-use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::primitives::{ArcSwap, Mutex};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) tables: Tables,
     /// Memory of dropped memory tables, for the next ones.
     pub(crate) pool: ArenaPool,
-    pub(crate) signals: Signals,
+    pub(crate) signals: Arc<Signals>,
     pub(crate) poison: Poison,
     pub(crate) space: Space,
     pub(crate) scrub: Scrub,
@@ -118,8 +118,10 @@ impl Shared {
         let pause = pause(debt);
         if pause > Duration::ZERO && self.options.background == Background::Threads {
             drop(view);
+            let started = self.env.clock.monotonic();
             self.signals.wait_for_progress(pause);
-            self.counters.paced_us.fetch_add(pause.as_micros() as u64, Ordering::Relaxed);
+            let waited = self.env.clock.monotonic().saturating_sub(started);
+            self.counters.paced_us.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
         }
     }
 
@@ -129,15 +131,10 @@ impl Shared {
             || (self.view.load().frozen.len() < MAX_FROZEN && self.segments.has_prepared())
     }
 
-    pub(crate) fn note_stall(&self) {
-        self.counters.stalls.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// After a background job: paced writers go on, stalled ones are served.
     pub(crate) fn note_progress(&self) {
         self.signals.announce_progress();
-        fence(Ordering::SeqCst);
-        self.drive_writer();
+        self.serve_queue();
     }
 
     /// Makes changes of directory entries durable. Like any sync it is never

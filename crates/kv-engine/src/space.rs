@@ -25,7 +25,7 @@ use crate::manifest::PREWRITTEN_BYTES;
 use crate::names::RESERVE;
 use crate::options::{Background, Options};
 use crate::primitives::Mutex;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use crate::primitives::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use crate::shared::Shared;
 
 /// The time between two attempts to go on with a full disk: short against the
@@ -48,14 +48,22 @@ enum Level {
     Stuck,
 }
 
+/// A compaction that did not fit: one at least as large will not either.
+#[derive(Debug, Clone, Copy)]
+struct Misfit {
+    input_bytes: u64,
+    free_bytes: u64,
+}
+
 /// What the engine knows of the disk's space.
 pub(crate) struct Space {
     level: AtomicU8,
     reserve_bytes: u64,
-    /// Deletes were taken since the disk became full and are in memory only.
+    /// Writes were committed since the disk became full and are in memory only.
+    /// Changed by the holder of the writer role.
     deletes_taken: AtomicBool,
-    /// A compaction did not fit when this much space was free, in bytes.
-    compaction_floor: AtomicU64,
+    /// The last compaction that did not fit.
+    misfit: Mutex<Option<Misfit>>,
     /// Why background work waits, where it is not for space: it found no file
     /// descriptor or no memory.
     waits_for: Mutex<Option<Error>>,
@@ -71,7 +79,7 @@ impl Space {
             level: AtomicU8::new(level as u8),
             reserve_bytes: reserve_bytes(options),
             deletes_taken: AtomicBool::new(false),
-            compaction_floor: AtomicU64::new(0),
+            misfit: Mutex::new(None),
             waits_for: Mutex::new(None),
             change: Mutex::new(()),
         }
@@ -154,11 +162,18 @@ impl Shared {
         if !self.space.is_full() {
             return Ok(());
         }
-        if batch.ops().any(|op| op.kind != Kind::Delete) {
-            return Err(self.no_space());
+        match batch.ops().any(|op| op.kind != Kind::Delete) {
+            true => Err(self.no_space()),
+            false => Ok(()),
         }
-        self.space.deletes_taken.store(true, Relaxed);
-        Ok(())
+    }
+
+    /// What is committed while the disk is full has something flushed early. Called
+    /// by the holder of the writer role, who is also the one to freeze it.
+    pub(crate) fn note_writes_to_full_disk(&self) {
+        if self.space.is_full() {
+            self.space.deletes_taken.store(true, Relaxed);
+        }
     }
 
     /// Does `work`; if the disk is full, once more without the reserve.
@@ -209,10 +224,7 @@ impl Shared {
             return Ok(false);
         }
         match self.try_freeze() {
-            Some(frozen) => {
-                self.space.deletes_taken.store(false, Relaxed);
-                Ok(frozen)
-            }
+            Some(frozen) => Ok(frozen),
             None => self.prepare_segment(),
         }
     }
@@ -228,6 +240,7 @@ impl Shared {
         let fits = hold_reserve(&*self.env.fs, &self.options)?;
         if fits {
             self.space.set(Level::Free);
+            *self.space.misfit.lock() = None;
         }
         Ok(fits)
     }
@@ -237,44 +250,42 @@ impl Shared {
     fn try_freeze(&self) -> Option<bool> {
         let guard = self.poison_on_panic("a freeze");
         let mut role = guard.holding(self.commit.writer.try_lock()?);
-        let Some(writer) = role.as_mut() else { return Some(false) };
-        if self.view.load().active.is_empty() {
-            return Some(false);
+        let frozen = match role.as_mut() {
+            Some(writer) => self.freeze_unless_empty(writer),
+            None => Some(false),
+        };
+        if frozen.is_some() {
+            self.space.deletes_taken.store(false, Relaxed);
         }
-        match self.segments.take_prepared() {
-            Some(next) => {
-                self.freeze(writer, next);
-                Some(true)
-            }
-            None => {
-                self.segments.request_next();
-                None
-            }
-        }
+        frozen
     }
 
     /// Whether the outputs of `plan` fit on the disk.
     ///
     /// While the disk is full every plan is tried, for it may shrink what it
-    /// reads, but not again before there is more space than when it failed.
+    /// reads, but after one that failed only smaller ones, until there is more space
+    /// than there was.
     pub(crate) fn has_space_for(&self, plan: &Plan) -> Result<bool> {
         if plan.trivial_move {
             return Ok(true);
         }
         let free = self.env.fs.free_space()?;
-        let floor = self.space.compaction_floor.load(Relaxed);
+        let has_failed = self.space.misfit.lock().is_some_and(|misfit| {
+            plan.input_bytes >= misfit.input_bytes && free <= misfit.free_bytes
+        });
         let is_worth_it = self.space.is_full() || free >= plan.input_bytes;
-        let fits = free > floor && is_worth_it;
+        let fits = !has_failed && is_worth_it;
         if !fits {
             self.counters.compactions_postponed.fetch_add(1, Relaxed);
         }
         Ok(fits)
     }
 
-    /// Remembers that a compaction did not fit.
-    pub(crate) fn note_compaction_without_space(&self) {
-        let free = self.env.fs.free_space().unwrap_or(0);
-        self.space.compaction_floor.store(free, Relaxed);
+    /// Remembers that `plan` did not fit.
+    pub(crate) fn note_compaction_without_space(&self, plan: &Plan) {
+        let free_bytes = self.env.fs.free_space().unwrap_or(0);
+        let misfit = Misfit { input_bytes: plan.input_bytes, free_bytes };
+        *self.space.misfit.lock() = Some(misfit);
     }
 
     /// Refuses to wait for background work that waits itself, and says for what.

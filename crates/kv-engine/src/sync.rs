@@ -350,12 +350,15 @@ impl Shared {
         }
         // A panic of a callback may have left some that are final.
         self.sync.acknowledgements.tell();
-        self.note_progress();
+        self.signals.announce_progress();
+        fence(Ordering::SeqCst);
+        // Not left to the sync thread: it may be the one that has failed.
+        self.drive_writer();
         error
     }
 
-    /// The loop of the sync thread: syncs what waits, and what interval writes
-    /// left behind once their interval is over.
+    /// The loop of the sync thread: commits what was handed on, and syncs what waits
+    /// and what interval writes left behind once their interval is over.
     pub(crate) fn run_sync_thread(&self) {
         let interval = Duration::from_millis(self.options.wal_flush_interval_ms);
         let mut due: Option<Duration> = None;
@@ -365,6 +368,7 @@ impl Shared {
             if self.signals.wait_for_sync(patience) == Wake::Closed {
                 return;
             }
+            self.take_over();
             let now = self.env.clock.monotonic();
             if due.is_some_and(|due| due <= now) {
                 self.sync_interval();

@@ -46,6 +46,7 @@ impl View {
         at: SeqNo,
         counters: &Counters,
     ) -> Result<Option<FoundEntry>> {
+        counters.gets.fetch_add(1, Relaxed);
         if let Some(found) = self.active.get(key, at) {
             return Ok(Some(found));
         }

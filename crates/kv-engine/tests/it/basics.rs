@@ -272,3 +272,14 @@ fn a_batch_is_visible_as_a_whole() {
     assert_eq!(last.0, 101);
     assert_eq!(contents(&engine).len(), 99);
 }
+
+/// A mended bug: reads of a snapshot, which are all that a server does, did not count.
+#[test]
+fn every_read_of_a_key_counts() {
+    let engine = open(&SimDisk::new(1), tiny());
+    engine.put(b"key", b"value").unwrap();
+    engine.get(b"key").unwrap();
+    engine.snapshot().get(b"key").unwrap();
+    engine.get_for_update(b"key").unwrap();
+    assert_eq!(engine.stats().gets, 3);
+}

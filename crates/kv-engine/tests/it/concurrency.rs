@@ -1,8 +1,12 @@
 //! Threads: readers under writers, groups under a crowd, order in the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, ThreadId};
 
-use kv_engine::{Durability, Engine, FlushSize, KeyRange, Options, WriteBatch};
+use kv_engine::{Durability, Engine, Error, FlushSize, KeyRange, Options, WriteBatch};
+use kv_env::SimDisk;
 
 use crate::support::{contents, small_threaded};
 
@@ -14,7 +18,7 @@ fn readers_see_whole_batches_while_tables_are_flushed_and_compacted() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(directory.path(), small_threaded()).unwrap();
     let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut last = 0;
@@ -52,7 +56,7 @@ fn readers_see_whole_batches_while_tables_are_flushed_and_compacted() {
 fn twenty_writers_share_syncs() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(directory.path(), small_threaded()).unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for writer in 0..20u32 {
             let engine = &engine;
             scope.spawn(move || {
@@ -75,7 +79,7 @@ fn twenty_writers_share_syncs() {
 fn submitted_batches_are_all_answered_in_order_of_their_numbers() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(directory.path(), small_threaded()).unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = channel();
     for index in 0..500u32 {
         let mut batch = WriteBatch::new();
         batch.put(&index.to_be_bytes(), b"value").unwrap();
@@ -99,7 +103,7 @@ fn submitted_batches_are_all_answered_in_order_of_their_numbers() {
 fn writes_during_close_are_done_or_refused() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(directory.path(), small_threaded()).unwrap();
-    let acknowledged: u32 = std::thread::scope(|scope| {
+    let acknowledged: u32 = thread::scope(|scope| {
         let writers: Vec<_> = (0..4u32)
             .map(|writer| {
                 let engine = &engine;
@@ -135,16 +139,16 @@ fn sleeping_writers_are_synced_by_whoever_commits_for_them() {
     // Memory tables so small that the crowd outruns the flushes.
     let options = Options { memtable_flush_size: FlushSize::Entries(10), ..small_threaded() };
     let engine = Engine::open(directory.path(), options).unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = channel();
     for writer in 0..12 {
         let (engine, sender) = (engine.clone(), sender.clone());
         let durability = if writer % 3 == 0 { Durability::Os } else { Durability::Sync };
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for round in 0..ROUNDS {
                 let mut batch = WriteBatch::new();
                 let key = format!("{writer}:{round}");
                 batch.put(key.as_bytes(), &[b'v'; 200]).unwrap();
-                let (answer, answered) = std::sync::mpsc::channel();
+                let (answer, answered) = channel();
                 if writer % 2 == 0 {
                     engine.submit(batch, durability, move |outcome| answer.send(outcome).unwrap());
                 } else {
@@ -164,4 +168,46 @@ fn sleeping_writers_are_synced_by_whoever_commits_for_them() {
             .unwrap();
     }
     assert!(engine.stats().stalls > 0, "the crowd was stalled: {:?}", engine.stats());
+}
+
+/// Submits a batch whose callback submits the next one, `links` times; counts those
+/// that the thread `watched` was made to commit.
+fn chain(engine: &Engine, links: u32, watched: ThreadId, counted: &Arc<AtomicU64>) -> Receiver<()> {
+    fn link(engine: Engine, left: u32, watched: ThreadId, counted: Arc<AtomicU64>, end: Sender<()>) {
+        let mut batch = WriteBatch::new();
+        batch.put(b"left", &left.to_be_bytes()).unwrap();
+        let next = engine.clone();
+        engine.submit(batch, Durability::Os, move |outcome| {
+            outcome.unwrap();
+            counted.fetch_add(u64::from(thread::current().id() == watched), Ordering::Relaxed);
+            match left {
+                0 => end.send(()).unwrap(),
+                _ => link(next, left - 1, watched, counted, end),
+            }
+        });
+    }
+    let (end, ended) = channel();
+    link(engine.clone(), links, watched, Arc::clone(counted), end);
+    ended
+}
+
+/// A mended bug: who held the writer role committed for others as long as they came.
+#[test]
+fn a_caller_is_let_go_while_others_keep_writing() {
+    let engine = Engine::open_in(SimDisk::new(1).env(), small_threaded()).unwrap();
+    let counted = Arc::new(AtomicU64::new(0));
+    let ended = chain(&engine, 2_000, thread::current().id(), &counted);
+    let mine = counted.load(Ordering::Relaxed);
+    assert!((1..=16).contains(&mine), "groups that one caller committed: {mine}");
+    ended.recv().unwrap();
+    engine.close().unwrap();
+}
+
+/// A mended bug: beside the flush thread a caller's step could remove a segment under
+/// a name that another one had been given meanwhile.
+#[test]
+fn steps_of_the_background_are_not_for_callers_of_an_engine_with_threads() {
+    let engine = Engine::open_in(SimDisk::new(1).env(), small_threaded()).unwrap();
+    let refused = engine.run_background_step();
+    assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
 }

@@ -22,6 +22,7 @@ mod conditional;
 mod explore;
 mod failing;
 mod full_disk;
+mod left_behind;
 mod one_at_a_time;
 mod overtaken;
 mod ports;

@@ -9,8 +9,9 @@ use kv_engine::{Durability, Error, FlushSize, Options, SeqNo, WriteBatch};
 use kv_env::{Failure, Fault, Operation};
 use shuttle::sync::mpsc;
 
+use crate::explore::explore;
 use crate::full_disk::noise;
-use crate::steered::{Stage, at_every_step, once};
+use crate::steered::{at_every_step, once};
 use crate::world::{Call, World, roomy, tiny};
 
 const SYNCED: Call = Call::Write(Durability::Sync);
@@ -269,31 +270,34 @@ fn a_writer_that_found_no_room_looks_again() {
     assert!(stalls.load(Ordering::SeqCst) > 10, "it found no room, before it was stopped");
 }
 
+/// Frozen memory tables that a schedule has seen at once.
+static MOST_FROZEN: AtomicU64 = AtomicU64::new(0);
+
 /// A crowd waits for a flush thread that makes segments before it flushes: the
 /// memory that frozen tables hold is bounded all the same.
 #[test]
 fn no_more_memory_tables_are_frozen_than_allowed() {
-    once(|stage: &Stage| {
+    explore(100, || {
         let world = World::new(Options { wal_batch_size: 1, ..tiny() });
-        stage.rest();
-        let most = Arc::new(AtomicU64::new(0));
         let (answer, answers) = mpsc::channel();
         for number in 0..60u8 {
             let mut batch = WriteBatch::new();
             batch.put(&[number], b"one").unwrap();
             batch.put(&[number, number], b"two").unwrap();
-            let (most, engine, answer) = (Arc::clone(&most), world.engine.clone(), answer.clone());
+            let (engine, answer) = (world.engine.clone(), answer.clone());
             world.engine.submit(batch, Durability::Os, move |outcome| {
-                most.fetch_max(engine.stats().frozen_memtables, Ordering::SeqCst);
+                let frozen = engine.stats().frozen_memtables;
+                assert!(frozen <= MAX_FROZEN, "{frozen}");
+                MOST_FROZEN.fetch_max(frozen, Ordering::SeqCst);
                 answer.send(outcome).unwrap();
             });
         }
         for _ in 0..60 {
             answers.recv().unwrap().unwrap();
         }
-        assert_eq!(most.load(Ordering::SeqCst), MAX_FROZEN, "as many as allowed, and no more");
         world.engine.close().unwrap();
     });
+    assert_eq!(MOST_FROZEN.load(Ordering::SeqCst), MAX_FROZEN, "as many as allowed");
 }
 
 /// A mended bug. On a full disk a delete that found the memory table full was refused

@@ -37,28 +37,61 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         hunt: Hunt::Schedules("commit::the_writer_role"),
         bug: "a request that came while the writer role was given up is left behind",
         file: "kv-engine/src/commit.rs",
-        original: "            if self.commit.requests.is_empty()",
-        code: "            if MUTANT || self.commit.requests.is_empty()",
+        original: "            if waits || self.commit.requests.is_empty()",
+        code: "            if MUTANT || waits || self.commit.requests.is_empty()",
     },
     Mutant {
         name: "room-made-too-early",
         hunt: Hunt::Schedules("overtaken::a_writer_that_found_no_room"),
         bug: "room that is made while a stalled writer gives its role up goes unnoticed",
         file: "kv-engine/src/commit.rs",
-        original: "(stalled && !self.room_was_made())",
-        code: "(stalled && (MUTANT || !self.room_was_made()))",
+        original: "outcome.is_stalled && !self.room_was_made()",
+        code: "outcome.is_stalled && (MUTANT || !self.room_was_made())",
     },
     Mutant {
         name: "progress-without-driving",
         hunt: Hunt::Schedules("commit::stalled_and_sleeping"),
         bug: "the background makes room and serves nobody who waits for it",
-        file: "kv-engine/src/shared.rs",
-        original: "        fence(Ordering::SeqCst);
-        self.drive_writer();",
-        code: "        fence(Ordering::SeqCst);
-        if !MUTANT {
-            self.drive_writer();
-        }",
+        file: "kv-engine/src/commit.rs",
+        original: "        if !self.commit.requests.is_empty() {",
+        code: "        if !MUTANT && !self.commit.requests.is_empty() {",
+    },
+    Mutant {
+        name: "handed-on-to-nobody",
+        hunt: Hunt::Schedules("left_behind::what_a_holder"),
+        bug: "a holder of the writer role lets go of more requests, and nobody goes on",
+        file: "kv-engine/src/commit.rs",
+        original: "        self.commit.is_handed_on.store(true, Ordering::Release);",
+        code: "        self.commit.is_handed_on.store(!MUTANT, Ordering::Release);",
+    },
+    Mutant {
+        name: "writer-role-kept-for-ever",
+        hunt: Hunt::Test("concurrency::a_caller_is_let_go"),
+        bug: "a caller commits for others as long as they keep writing",
+        file: "kv-engine/src/commit.rs",
+        original: "            Background::Threads => MAX_GROUPS_PER_HOLDER,",
+        code: "            Background::Threads if MUTANT => usize::MAX,
+            Background::Threads => MAX_GROUPS_PER_HOLDER,",
+    },
+    Mutant {
+        name: "given-up-in-silence",
+        hunt: Hunt::Schedules("left_behind::a_compaction"),
+        bug: "a plan is given up, and a compaction that waits for its tables waits for ever",
+        file: "kv-engine/src/compact.rs",
+        original: "            self.signals.announce_progress();",
+        code: "            if !MUTANT {
+                self.signals.announce_progress();
+            }",
+    },
+    Mutant {
+        name: "garbage-without-a-call",
+        hunt: Hunt::Schedules("left_behind::the_files"),
+        bug: "files that a snapshot has held stay until the next write",
+        file: "kv-engine/src/live_table.rs",
+        original: "            signals.wake_compact();",
+        code: "            if !MUTANT {
+                signals.wake_compact();
+            }",
     },
     Mutant {
         name: "sleeping-writers-left-unsynced",
@@ -144,12 +177,10 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         hunt: Hunt::Schedules("overtaken::a_failed_sync_answers"),
         bug: "a failure is latched, and those who found no room wait for ever",
         file: "kv-engine/src/sync.rs",
-        original: "        self.note_progress();
+        original: "        self.drive_writer();
         error",
-        code: "        if MUTANT {
-            self.signals.announce_progress();
-        } else {
-            self.note_progress();
+        code: "        if !MUTANT {
+            self.drive_writer();
         }
         error",
     },
