@@ -42,7 +42,7 @@ pub struct Scan {
 impl Scan {
     pub(crate) fn new(view: Arc<View>, at: SeqNo, range: KeyRange) -> Scan {
         Scan {
-            cursor: view.cursor(CursorPurpose::Read),
+            cursor: view.cursor(at, CursorPurpose::Read),
             range,
             at,
             direction: Direction::Forward,

@@ -113,11 +113,12 @@ impl View {
             .or_else(|| self.frozen.iter().find_map(|frozen| frozen.memtable.newest_seqno(key)))
     }
 
-    /// A cursor over every entry of the view, visible or not.
-    pub(crate) fn cursor(&self, purpose: CursorPurpose) -> MergeCursor<Box<dyn Cursor>> {
-        let mut sources: Vec<Box<dyn Cursor>> = vec![Box::new(self.active.cursor())];
+    /// A cursor over what was written up to `at`: of each key the newest version
+    /// in each memory table and table, however often it was overwritten.
+    pub(crate) fn cursor(&self, at: SeqNo, purpose: CursorPurpose) -> MergeCursor<Box<dyn Cursor>> {
+        let mut sources: Vec<Box<dyn Cursor>> = vec![Box::new(self.active.visible_cursor(at))];
         for frozen in &self.frozen {
-            sources.push(Box::new(frozen.memtable.cursor()));
+            sources.push(Box::new(frozen.memtable.visible_cursor(at)));
         }
         for (level, tables) in self.version.levels().iter().enumerate() {
             if level == 0 {
@@ -137,5 +138,75 @@ impl View {
     pub(crate) fn memory_bytes(&self) -> u64 {
         let frozen: usize = self.frozen.iter().map(|frozen| frozen.memtable.bytes()).sum();
         (self.active.bytes() + frozen) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_memtable::{ArenaPool, MemtableWriter};
+
+    use super::*;
+
+    /// A frozen and an active memory table, in both of which "counter" was
+    /// overwritten often, between two keys that were not.
+    fn overwritten(times: u64) -> View {
+        let pool = ArenaPool::new(0);
+        let fill = |writer: &mut MemtableWriter, first: u64| {
+            for seqno in first..first + times {
+                writer.insert(SeqNo(seqno), Kind::Put, b"counter", &seqno.to_be_bytes());
+            }
+        };
+        let (frozen, mut writer) = Memtable::create(&pool, SeqNo(0));
+        writer.insert(SeqNo(1), Kind::Put, b"a", b"first");
+        fill(&mut writer, 2);
+        let last_seqno = SeqNo(times + 1);
+        let (active, mut writer) = Memtable::create(&pool, last_seqno);
+        fill(&mut writer, times + 2);
+        writer.insert(SeqNo(2 * times + 2), Kind::Delete, b"z", b"");
+        View {
+            active,
+            frozen: vec![Arc::new(Frozen { memtable: frozen, last_seqno, next_segment: 2 })],
+            version: Arc::new(Version::new()),
+            flushed_through: SeqNo(0),
+        }
+    }
+
+    type Step = fn(&mut MergeCursor<Box<dyn Cursor>>) -> Result<()>;
+
+    /// Keys and numbers from where the cursor is, as far as `step` leads.
+    fn walk(cursor: &mut MergeCursor<Box<dyn Cursor>>, step: Step) -> Vec<(String, u64)> {
+        let mut entries = Vec::new();
+        while cursor.valid() {
+            let key = String::from_utf8(cursor.key().to_vec()).unwrap();
+            entries.push((key, cursor.seqno().0));
+            step(cursor).unwrap();
+        }
+        entries
+    }
+
+    #[test]
+    fn a_key_costs_a_scan_one_step_a_memory_table_however_often_it_was_overwritten() {
+        let view = overwritten(1000);
+        let entry = |key: &str, seqno| (key.to_owned(), seqno);
+        for (at, newest) in [(SeqNo::MAX, 2001), (SeqNo(1500), 1500)] {
+            let mut expected =
+                vec![entry("a", 1), entry("counter", newest), entry("counter", 1001)];
+            if at == SeqNo::MAX {
+                expected.push(entry("z", 2002));
+            }
+            let mut cursor = view.cursor(at, CursorPurpose::Read);
+            cursor.seek_to_first().unwrap();
+            assert_eq!(walk(&mut cursor, Cursor::next), expected, "at {at}");
+            cursor.seek_to_last().unwrap();
+            let mut backwards = walk(&mut cursor, Cursor::prev);
+            backwards.reverse();
+            assert_eq!(backwards, expected, "at {at}");
+            // Between the two versions of the counter the way is changed.
+            cursor.seek(b"counter").unwrap();
+            cursor.next().unwrap();
+            assert_eq!(cursor.seqno(), SeqNo(1001));
+            cursor.prev().unwrap();
+            assert_eq!(walk(&mut cursor, Cursor::next), expected[1..], "at {at}");
+        }
     }
 }

@@ -60,15 +60,14 @@ impl Memtable {
         Some(arena.version(arena.newest(key)).seqno)
     }
 
-    /// A cursor over all versions of all keys. Entries inserted after its
-    /// creation may or may not appear.
+    /// A cursor over all versions of all keys: what a flush reads. Entries
+    /// inserted after its creation may or may not appear.
     pub fn cursor(self: &Arc<Self>) -> MemtableCursor {
         MemtableCursor::new(Arc::clone(&self.tree))
     }
 
     /// A cursor over the newest version of each key that is not newer than
-    /// `at`: what a scan at `at` sees, and with [`SeqNo::MAX`] what a flush
-    /// keeps.
+    /// `at`: what a scan at `at` sees.
     pub fn visible_cursor(self: &Arc<Self>, at: SeqNo) -> VisibleCursor {
         VisibleCursor::new(Arc::clone(&self.tree), at)
     }
