@@ -9,8 +9,9 @@
 //!    the caller wants expired entries gone.
 //!
 //! Writes that arrive meanwhile are left alone: only tables with writes from
-//! before the start have to go down, and what is rewritten once is not
-//! rewritten again. So a range compaction ends even if writers never pause.
+//! before the start have to go down or lose deletes, and what is rewritten once
+//! is not rewritten again. So a range compaction ends even if writers never
+//! pause.
 
 use std::collections::HashSet;
 use std::ops::Bound;
@@ -97,7 +98,12 @@ impl RangeCompaction {
     /// Ids of the tables of the range that hold writes from before the start.
     fn old_tables<T: TableRef>(&self, version: &Version<T>, level: usize) -> HashSet<u64> {
         let metas = version.overlapping(level, self.bounds()).map(|table| table.meta());
-        metas.filter(|meta| meta.smallest_seqno <= self.through).map(|meta| meta.id).collect()
+        metas.filter(|meta| self.is_old(meta)).map(|meta| meta.id).collect()
+    }
+
+    /// True if a table holds writes from before the start.
+    fn is_old(&self, meta: &TableMeta) -> bool {
+        meta.smallest_seqno <= self.through
     }
 
     fn pick_level0<T: TableRef>(&self, picker: &Picker<'_, T>) -> Option<RangePick> {
@@ -151,7 +157,10 @@ impl RangeCompaction {
         bottom: usize,
         meta: &TableMeta,
     ) -> bool {
-        let loses_deletes = meta.deletes > 0 && picker.next_overlap(bottom, meta).is_none();
+        // New tables that overlap nothing are moved here with their deletes, and
+        // may be so without end.
+        let loses_deletes =
+            meta.deletes > 0 && self.is_old(meta) && picker.next_overlap(bottom, meta).is_none();
         loses_deletes || (self.rewrite_all && meta.run < self.first_new_id)
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use expect_test::{Expect, expect};
-use kv_compaction::{Busy, KeyBounds, RangeCompaction, RangePick, VersionEdit};
+use kv_compaction::{Busy, KeyBounds, RangeCompaction, RangePick, TableMeta, VersionEdit};
 
 use crate::drawing::{apply, carry_out, draw, policy, table, tree};
 
@@ -115,6 +115,35 @@ fn writes_that_come_later_are_left_alone() {
     let added = vec![(0, table(200, "a", "z", 9))];
     let version = apply(&version, &VersionEdit { added, ..VersionEdit::default() });
     assert_eq!(compaction.pick(&version, &policy(), &Busy::default()), RangePick::Done);
+}
+
+/// At each step a writer has a table that is full of deletes moved to the bottom:
+/// what it deletes is none of this compaction's business.
+#[test]
+fn a_writer_that_never_pauses_does_not_keep_it_from_ending() {
+    let mut version = tree("L0 9:a-c:9\n L1 6:a-m:20:5 5:n-p:20:5");
+    let compaction = RangeCompaction::new(&version, ALL, false);
+    let mut next_id = 100;
+    let mut story = String::new();
+    for round in 0..50 {
+        match compaction.pick(&version, &policy(), &Busy::default()) {
+            RangePick::Done => break,
+            RangePick::Blocked => panic!("nothing is running"),
+            RangePick::Plan(plan) => {
+                story.push_str(&format!("{plan}\n"));
+                version = carry_out(&version, &plan, &policy(), &mut next_id);
+            }
+        }
+        let key = format!("z{round:02}");
+        let new = TableMeta { deletes: 50, ..table(200 + round, &key, &key, 9) };
+        let added = vec![(1, new)];
+        version = apply(&version, &VersionEdit { added, ..VersionEdit::default() });
+    }
+    expect![[r#"
+        L0 -> L1 rewrite L0: 9 L1: 6 [a..m] (asked for)
+        L1 -> L1 rewrite L1: 5 [n..p] (asked for)
+    "#]]
+    .assert_eq(&story);
 }
 
 #[test]
