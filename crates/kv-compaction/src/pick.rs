@@ -33,8 +33,9 @@ const IDLE_LEVEL0_RUNS: usize = 2;
 /// The most urgent compaction that can run beside those of `busy`; `None` if
 /// the tree is in shape, or what is out of shape is being worked on.
 ///
-/// Depends on its arguments alone. Costs a binary search per table of the
-/// level picked from. Call it again after every install.
+/// Depends on its arguments alone. Weighs every table, and costs a binary search
+/// in the next level per table of the level picked from. Call it again after
+/// every install.
 pub fn pick<T: TableRef>(version: &Version<T>, policy: &Policy, busy: &Busy) -> Option<Plan> {
     let picker = Picker { version, policy, busy };
     let by_score = picker.full_levels().into_iter().find_map(|level| match level {

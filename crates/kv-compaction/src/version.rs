@@ -10,8 +10,8 @@ use crate::fences::Fences;
 use crate::key_span::{KeyBounds, KeyCoverage, KeySpan};
 use crate::table_meta::{TableMeta, TableRef};
 
-/// Number of levels: with a ratio of 10 from 256 MiB on, the sixth run may
-/// hold 25 TB before the last has to take anything.
+/// Number of levels: with a ratio of 10 from 256 MiB on, the five runs before
+/// the last may hold 3 TB.
 pub const LEVELS: usize = 7;
 
 /// The level that nothing leaves.

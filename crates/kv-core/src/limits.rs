@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 
-/// Longest key, in bytes: key lengths are stored in at most three varint bytes
-/// and index separators stay far below one block.
+/// Longest key, in bytes: key lengths are stored in at most three varint bytes.
+/// A separator of an index may be as long as a key.
 pub const MAX_KEY_BYTES: usize = 65_535;
 
 /// Longest value, in bytes. 512 MiB is what Redis clients may send.
