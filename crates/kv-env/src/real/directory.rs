@@ -37,35 +37,60 @@ pub(super) fn check_writable(directory: &OwnedFd, path: &Path) -> Result<()> {
 /// Creates `path` and its missing parents, and makes their entries durable:
 /// a database must not vanish with its directory at a power cut.
 pub(super) fn create_with_parents(path: &Path) -> Result<()> {
-    let mut missing: Vec<&Path> = Vec::new();
-    for ancestor in path.ancestors() {
-        if ancestor.as_os_str().is_empty() || ancestor.exists() {
-            break;
-        }
-        missing.push(ancestor);
-    }
-    for directory in missing.into_iter().rev() {
+    for directory in not_surely_durable(path).into_iter().rev() {
         match rustix::fs::mkdir(directory, DIRECTORY_MODE) {
             Ok(()) => {
                 rustix::fs::chmod(directory, DIRECTORY_MODE)
                     .map_err(|errno| error("create directory", directory, errno))?;
-                sync_parent(directory)?;
+                sync_parent(directory, &[])?;
             }
-            Err(Errno::EXIST) => sync_parent(directory)?,
+            // Of a parent that may not be read its owner has made the entry durable.
+            Err(Errno::EXIST) => sync_parent(directory, &[Errno::ACCESS])?,
             Err(errno) => return Err(error("create directory", directory, errno)),
         }
     }
     Ok(())
 }
 
-fn sync_parent(directory: &Path) -> Result<()> {
+/// `path` and its ancestors as far as they are missing, and the one that is there
+/// if it is empty: a process that was killed between a creation and its sync has
+/// left that. Each is synced before the next is created, so no other can be.
+fn not_surely_durable(path: &Path) -> Vec<&Path> {
+    let mut directories = Vec::new();
+    for ancestor in path.ancestors() {
+        if ancestor.as_os_str().is_empty() || (ancestor.exists() && !is_empty(ancestor)) {
+            break;
+        }
+        directories.push(ancestor);
+        if ancestor.exists() {
+            break;
+        }
+    }
+    directories
+}
+
+fn is_empty(directory: &Path) -> bool {
+    let Ok(opened) = rustix::fs::open(directory, DIRECTORY_FLAGS, Mode::empty()) else {
+        return false;
+    };
+    let is_entry = |name: &CStr| !matches!(name.to_bytes(), b"." | b"..");
+    Dir::read_from(opened).is_ok_and(|mut entries| {
+        !entries.any(|entry| entry.is_ok_and(|entry| is_entry(entry.file_name())))
+    })
+}
+
+/// Errors of the `tolerated` kinds count for a success.
+fn sync_parent(directory: &Path, tolerated: &[Errno]) -> Result<()> {
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    rustix::fs::open(&parent, DIRECTORY_FLAGS, Mode::empty())
-        .and_then(rustix::fs::fsync)
-        .map_err(|errno| error("sync directory", &parent, errno))
+    let synced =
+        rustix::fs::open(&parent, DIRECTORY_FLAGS, Mode::empty()).and_then(rustix::fs::fsync);
+    match synced {
+        Err(errno) if !tolerated.contains(&errno) => Err(error("sync directory", &parent, errno)),
+        _ => Ok(()),
+    }
 }
 
 /// Opens the sub-directory `name`, which must not be a link.
@@ -119,4 +144,24 @@ fn describe_entry(root: BorrowedFd<'_>, name: &CStr) -> Result<Option<DirEntry>,
         len: if is_regular_file { status.st_size as u64 } else { 0 },
         is_regular_file,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_a_killed_process_has_left_unsynced_is_synced_by_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let (parent, path) = (root.path().join("parent"), root.path().join("parent/database"));
+        // tempfile makes the root, which is empty as well.
+        assert_eq!(not_surely_durable(&path), [&path, &parent, root.path()]);
+        std::fs::create_dir(&parent).unwrap();
+        assert_eq!(not_surely_durable(&path), [&path, &parent]);
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(not_surely_durable(&path), [&path]);
+        create_with_parents(&path).unwrap();
+        std::fs::write(path.join("LOCK"), b"").unwrap();
+        assert!(not_surely_durable(&path).is_empty());
+    }
 }
