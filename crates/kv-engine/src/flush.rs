@@ -36,4 +36,14 @@ impl Shared {
         self.remove_segments_before(frozen.next_segment)?;
         Ok(true)
     }
+
+    /// Flushes what an open has replayed, as far as that can be done now. What
+    /// cannot be is tried again, or told to writers, as in the background.
+    pub(crate) fn flush_replayed(&self) {
+        while !self.view.load().frozen.is_empty() {
+            if !self.settle_step(self.flush_step()).unwrap_or(false) {
+                return;
+            }
+        }
+    }
 }

@@ -6,12 +6,14 @@
 //! 3. Open every table the manifest names; refuse if one is missing or is not
 //!    what it should be.
 //! 4. Find and replay the log segments; copy a torn tail of the last one aside,
-//!    and make durable what was read.
+//!    and make durable what was read. If they are many, what they hold is left to
+//!    the flush.
 //! 5. Write a new manifest, which says where each unfinished segment ends, and
 //!    remove the old one: recovery never appends to a file that it found.
 //! 6. Cut the old segments there, give them their sealed names, make the new
 //!    active segment and record it.
 //! 7. Remove leftovers.
+//! 8. If the log is far too long, flush before anybody can close the engine again.
 //!
 //! Up to step 5 no file of the database is changed; a crash at any point leads
 //! to the same state.
@@ -37,7 +39,7 @@ use crate::options::Options;
 use crate::poison::Poison;
 use crate::primitives::atomic::{AtomicBool, AtomicU64};
 use crate::primitives::{ArcSwap, Mutex};
-use crate::replay::{Replayed, cut, replay};
+use crate::replay::{MANY_SEGMENTS, Replayed, cut, replay};
 use crate::report::RecoveryReport;
 use crate::rewrite::CancelFlag;
 use crate::scrub::Scrub;
@@ -53,6 +55,12 @@ use crate::view::View;
 /// Memory of dropped memory tables that is kept for the next ones: about two
 /// of the default size.
 const POOL_BYTES: usize = 128 << 20;
+
+/// The segments of a log beyond which an open does not leave them to the
+/// background: opens and closes follow each other too fast for it, or an engine
+/// without threads is never given the time. The flush then makes an open some
+/// milliseconds longer, and as much as a second where a memory table is nearly full.
+const TOO_MANY_SEGMENTS: usize = 4 * MANY_SEGMENTS;
 
 /// Opens the database in the directory of `env`.
 pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
@@ -93,7 +101,7 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
     // Manifests change at every open: only what is out of the ordinary counts.
     let removed = orphans.into_iter().chain(found.leftover).collect();
     let report = report(&loaded, &listing, &replayed, removed);
-    Ok(assemble(Parts {
+    let shared = assemble(Parts {
         env,
         options,
         lock,
@@ -104,7 +112,11 @@ pub(crate) fn recover(env: Env, mut options: Options) -> Result<Shared> {
         manifest,
         started,
         report,
-    }))
+    });
+    if shared.segments.count() > TOO_MANY_SEGMENTS {
+        shared.flush_replayed();
+    }
+    Ok(shared)
 }
 
 /// The state of a database that is about to be created.

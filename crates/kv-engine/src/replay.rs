@@ -16,11 +16,19 @@ use crate::report::{CutTail, SegmentReport};
 use crate::segment_reader::{LogEnd, SegmentReader};
 use crate::view::Frozen;
 
+/// The segments of a log from which on an open has all that they hold flushed,
+/// so that they go. Every open begins a segment, and where few writes come
+/// between two of them no memory table is ever full: each segment costs the next
+/// open some calls and the manifest an entry. With so many one open in sixteen
+/// writes a table.
+pub(crate) const MANY_SEGMENTS: usize = 16;
+
 /// What the log put back into memory.
 pub(crate) struct Replayed {
     pub(crate) active: Arc<Memtable>,
     pub(crate) writer: MemtableWriter,
-    /// Memory tables that were full, newest first.
+    /// Memory tables that were full, newest first, and the last one if the log has
+    /// many segments.
     pub(crate) frozen: Vec<Arc<Frozen>>,
     pub(crate) last_seqno: SeqNo,
     /// The first segment with a write that is in no table; `None` if all are.
@@ -84,6 +92,9 @@ pub(crate) fn replay(
         }
         replayed.segments.push(report);
     }
+    if replayed.first_needed.is_some_and(|first| segments.range(first..).count() >= MANY_SEGMENTS) {
+        replayed.freeze(state.newest_segment + 1, pool);
+    }
     replayed.active.publish(replayed.last_seqno);
     Ok(replayed)
 }
@@ -131,13 +142,7 @@ impl Replayed {
     ) {
         let size = options.memtable_flush_size;
         if size.fill_percent(self.active.entries(), self.active.bytes() as u64) >= 100 {
-            let (active, writer) = Memtable::create(pool, self.last_seqno);
-            self.writer = writer;
-            let full = std::mem::replace(&mut self.active, active);
-            full.publish(self.last_seqno);
-            let frozen =
-                Frozen { memtable: full, last_seqno: self.last_seqno, next_segment: segment };
-            self.frozen.insert(0, Arc::new(frozen));
+            self.freeze(segment, pool);
         }
         self.first_needed.get_or_insert(segment);
         let mut seqno = batch.first_seqno;
@@ -148,6 +153,17 @@ impl Replayed {
         self.last_seqno = batch.last_seqno();
         self.batches += 1;
         self.writes += batch.ops.len() as u64;
+    }
+
+    /// Puts an empty memory table in place of the active one, all of whose writes
+    /// are in segments up to `next_segment`.
+    fn freeze(&mut self, next_segment: u64, pool: &ArenaPool) {
+        let (active, writer) = Memtable::create(pool, self.last_seqno);
+        self.writer = writer;
+        let memtable = std::mem::replace(&mut self.active, active);
+        memtable.publish(self.last_seqno);
+        let frozen = Frozen { memtable, last_seqno: self.last_seqno, next_segment };
+        self.frozen.insert(0, Arc::new(frozen));
     }
 }
 

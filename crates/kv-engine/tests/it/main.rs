@@ -28,6 +28,7 @@ mod limits;
 mod log_end;
 mod manifest_replaced;
 mod manifest_rotation;
+mod many_segments;
 mod many_tables;
 mod model;
 mod no_descriptors;
