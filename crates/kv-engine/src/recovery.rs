@@ -205,6 +205,7 @@ fn start_segment(
     // or that of the new one.
     remove_all(env, &found.leftover)?;
     let mut names = BTreeMap::new();
+    let mut is_renamed = false;
     for (&id, name) in &found.live {
         if let Some(&end) = replayed.ends.get(&id) {
             cut(&*env.fs, name, end)?;
@@ -212,8 +213,13 @@ fn start_segment(
         let sealed = names::sealed_segment(id);
         if *name != sealed {
             env.fs.rename(name, &sealed)?;
+            is_renamed = true;
         }
         names.insert(id, sealed);
+    }
+    if is_renamed {
+        // The new segment takes the only durable name of the last one.
+        env.fs.sync_dir()?;
     }
     let id = manifest.state().newest_segment + 1;
     let header = FileHeader {

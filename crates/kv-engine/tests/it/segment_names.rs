@@ -75,3 +75,22 @@ fn exchanged_names_are_refused_and_nothing_is_changed() {
         assert_keeps_all(&disk, "exchanged twice");
     }
 }
+
+/// The new segment takes the name that was the only durable one of the last.
+#[test]
+fn the_name_of_a_sealed_segment_is_durable_before_its_old_one_is_given_away() {
+    let disk = SimDisk::new(6);
+    let engine = open(&disk, tiny());
+    engine.put(b"key", b"value").unwrap();
+    engine.close().unwrap();
+    disk.forget_history();
+    open(&disk, tiny());
+    let history = disk.history();
+    let place = |what: &str| {
+        let found = history.iter().position(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("{what}: {history:#?}"))
+    };
+    let (renamed, created) = (place("rename wal.log"), place("create wal.log"));
+    let between = &history[renamed..created];
+    assert!(between.iter().any(|line| line.contains("sync the directory")), "{history:#?}");
+}
