@@ -25,6 +25,10 @@ const HEAD_BYTES: usize = 32;
 
 /// The stored block at `at` with its trailer, if an intact one that ends at or
 /// before `end` stands there.
+///
+/// Cost: a checksum of 64 KiB; where the first bytes say that the entry or the
+/// compressed block here is longer, a read and a checksum of that length too, by
+/// single bytes for a compressed block, of 16 MiB at most.
 pub(super) fn block_at(
     file: &dyn ReadFile,
     seed: ChecksumSeed,
@@ -57,15 +61,29 @@ pub(super) fn block_at(
 }
 
 /// The next place behind `at` where a block may start, when none that starts
-/// at `lost` or later was found up to `at`.
-pub(super) fn next_start(file: &dyn ReadFile, at: u64, lost: u64, end: u64) -> Result<Option<u64>> {
+/// at `lost` or later was found up to `at`. `end` says where blocks end at the
+/// latest, and whether they are known to end just there.
+pub(super) fn next_start(
+    file: &dyn ReadFile,
+    seed: ChecksumSeed,
+    at: u64,
+    lost: u64,
+    (end, is_end_known): (u64, bool),
+) -> Result<Option<u64>> {
     const CHUNK_BYTES: usize = 256 << 10;
     if at == lost {
-        // The damaged block may still say where it ends.
+        // The damaged block may still say where it ends. Just this one is asked,
+        // so that the proof costs no more than one look for each loss.
         let head = read(file, at, end, HEAD_BYTES)?;
         if let Some(claim) = entry_claim(&head).filter(|&claim| claim > MAX_BLOCK_BYTES) {
             let next = at + (claim + BLOCK_TRAILER_BYTES) as u64;
-            if next < end {
+            // What it says may be what is damaged: whoever believed a false
+            // length would never see the blocks on the way.
+            let is_proven = match next < end {
+                true => block_at(file, seed, next, end)?.is_some(),
+                false => is_end_known && next == end,
+            };
+            if is_proven {
                 return Ok(Some(next));
             }
         }

@@ -199,6 +199,30 @@ fn a_damaged_block_costs_its_own_entries_and_no_others() {
     }
 }
 
+/// The lengths in it may be what is damaged, and say that the next block is far
+/// away.
+#[test]
+fn a_flip_in_the_head_of_a_block_costs_no_other_block() {
+    let entries: Vec<OwnedEntry> = (0..400u64)
+        .map(|number| put(format!("{number:05}"), 10 + number % 40, noise(number, 500)))
+        .collect();
+    for compression in COMPRESSIONS {
+        let options = TableOptions { block_bytes: 4096, compression, ..TableOptions::default() };
+        let whole = table_bytes(&options, &entries);
+        let (blocks, bytes) = (ranges(&whole), without_index(&whole));
+        for block in &blocks[1..4] {
+            for bit in 0..16 * 8 {
+                let mut damaged = bytes.clone();
+                damaged[block.start + bit / 8] ^= 1 << (bit % 8);
+                let what = format!("{compression:?}, block at {}, bit {bit}", block.start);
+                let found = salvage(&damaged);
+                check_loss(&entries, &found, block, &what);
+                assert_eq!(found.blocks, blocks.len() as u64 - 1, "{what}: {:?}", found.damage);
+            }
+        }
+    }
+}
+
 /// One of the two copies of a block's checksum is enough.
 #[test]
 fn a_damaged_checksum_costs_nothing_while_there_is_an_index() {
