@@ -129,7 +129,9 @@ impl FrameReader {
         let len = CHUNK_BYTES.min(self.file.len().saturating_sub(offset));
         self.chunk.resize(len as usize, 0);
         self.chunk_offset = offset;
-        read_exactly(&*self.file, &self.name, offset, &mut self.chunk)
+        let outcome = read_exactly(&*self.file, &self.name, offset, &mut self.chunk);
+        // Who tries again must not be given what was not read.
+        outcome.inspect_err(|_| self.chunk.clear())
     }
 
     /// A zero stamp is left out: where a payload of zeros runs on, nobody can

@@ -51,10 +51,19 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
 }
 
+impl Record<'_> {
+    /// The length in bytes of the file if this is its last record: where it ends,
+    /// stamps of frames included.
+    pub fn file_end(&self) -> u64 {
+        self.lsn.plus(RECORD_HEADER_BYTES).plus(self.payload.len()).file_end()
+    }
+}
+
 /// Reads one log file, front to back, by plain reads in large chunks.
 ///
 /// Memory: one chunk of 256 KiB, the largest record, and at the end what
-/// stands behind a bad record; never more than the file is long.
+/// stands behind a bad record. Chunk and records take no more than the file is
+/// long, and neither does the end: together less than twice that and a chunk.
 pub struct LogReader {
     frames: FrameReader,
     header: LogHeader,

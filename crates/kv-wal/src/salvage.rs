@@ -31,7 +31,8 @@ pub enum Salvaged<'a> {
 /// A part of a log that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogGap {
-    /// Where it starts in the file.
+    /// Where it starts in the file: where a file would be cut to be rid of it.
+    /// So the stamp belongs to it if its first record begins a frame.
     pub file_offset: u64,
     /// Its length in the file, up to the next intact record or to the last
     /// byte that is not zero.
@@ -122,7 +123,7 @@ impl SalvageReader {
                 None => Ok(self.rest(what)),
                 Some(found) => {
                     self.next = found;
-                    let file_offset = lsn.file_offset();
+                    let file_offset = lsn.file_end();
                     let bytes = found.file_offset() - file_offset;
                     Ok(Some(Salvaged::Gap(LogGap { file_offset, bytes, what })))
                 }

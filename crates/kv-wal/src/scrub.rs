@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kv_core::{FileHeader, Result};
+use kv_core::{Error, FileHeader, Result};
 use kv_env::ReadFile;
 
 use crate::frames::FrameReader;
@@ -40,6 +40,8 @@ pub struct LogScrub {
     needs_mark: bool,
     has_mark: bool,
     is_header_checked: bool,
+    /// Damaged stamps that were told, or are part of a gap.
+    stamps_told: u64,
     /// Where damage begins that has not ended yet, and what it is.
     gap: Option<(Lsn, &'static str)>,
 }
@@ -64,6 +66,7 @@ impl LogScrub {
             needs_mark: durable_bytes.is_none(),
             has_mark: false,
             is_header_checked: false,
+            stamps_told: 0,
             gap: None,
             file,
         }
@@ -75,7 +78,8 @@ impl LogScrub {
     }
 
     /// Reads some `most_bytes` more, a record or a frame over at most, and adds
-    /// what is wrong to `damage`. Not to be called again after the end.
+    /// what is wrong to `damage`. Not to be called again after the end. After an
+    /// error the next step goes on where this one could not.
     ///
     /// # Errors
     /// `Io`; `Corruption` if the file becomes shorter meanwhile.
@@ -101,13 +105,16 @@ impl LogScrub {
     }
 
     fn look(&mut self, damage: &mut Vec<LogGap>) -> Result<()> {
-        let (lsn, stamps) = (self.next, self.frames.damaged_stamps());
-        match look_at(&mut self.frames, &mut self.scratch, self.header.seed(), lsn)? {
+        let lsn = self.next;
+        let place = look_at(&mut self.frames, &mut self.scratch, self.header.seed(), lsn)?;
+        let stamps = self.frames.damaged_stamps();
+        let has_damaged_stamp = std::mem::replace(&mut self.stamps_told, stamps) < stamps;
+        match place {
             Place::Intact { header, .. } => {
                 self.close_gap(lsn, damage);
                 self.next = header.end(lsn);
                 self.has_mark = header.is_end_mark();
-                if self.frames.damaged_stamps() > stamps {
+                if has_damaged_stamp {
                     let file_offset = frame_offset(lsn.frame());
                     let bytes = self.next.file_end() - file_offset;
                     let what = "the stamp of a frame is damaged; no record is";
@@ -135,13 +142,16 @@ impl LogScrub {
     /// Notes the damage before `end`.
     fn close_gap(&mut self, end: Lsn, damage: &mut Vec<LogGap>) {
         let Some((start, what)) = self.gap.take() else { return };
-        let file_offset = start.file_offset();
+        let file_offset = start.file_end();
         let bytes = end.file_end().saturating_sub(file_offset);
         damage.push(LogGap { file_offset, bytes, what });
     }
 
     fn check_header(&self, damage: &mut Vec<LogGap>) -> Result<()> {
         let found = LogHeader::read(&*self.file, self.frames.name(), self.header.kind);
+        if let Err(error @ Error::Io { .. }) = found {
+            return Err(error);
+        }
         if found.is_ok_and(|found| found.file == self.header) {
             damage.extend(header_gap(&*self.file)?);
             return Ok(());

@@ -66,6 +66,7 @@ proptest! {
                 prop_assert_eq!(record.payload, &payload[..]);
                 prop_assert_eq!(record.lsn, ends[0]);
                 prop_assert_eq!(record.file_offset, ends[0].file_offset());
+                prop_assert_eq!(record.file_end(), ends[1].file_end());
                 prop_assert_eq!(reader.end(), ends[1]);
             }
             if !finishes {

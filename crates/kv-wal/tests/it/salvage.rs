@@ -3,9 +3,9 @@
 
 use kv_core::FileHeader;
 use kv_env::SimDisk;
-use kv_wal::{LogGap, Lsn, SalvageReader, Salvaged};
+use kv_wal::{LogGap, Lsn, SalvageReader, Salvaged, Tail};
 
-use crate::support::{FIRST_FRAME, NAME, header, log_bytes, text};
+use crate::support::{FIRST_FRAME, NAME, header, log_bytes, read_last, text};
 
 const RECORD_HEADER_BYTES: u64 = 20;
 
@@ -110,11 +110,50 @@ fn a_damaged_record_is_a_gap_and_all_others_come_back() {
             assert!(found.records == expected, "record {number}, byte {offset}");
             let [gap] = &found.gaps[..] else { panic!("{number}, {offset}: {:?}", found.gaps) };
             let end = gap.file_offset + gap.bytes;
-            assert_eq!((gap.file_offset, end), (place(number), place(number + 1)), "{offset}");
+            let expected = (start(number).file_end(), place(number + 1));
+            assert_eq!((gap.file_offset, end), expected, "{offset}");
             assert!(gap.what.contains(part) && gap.what.contains("fails"), "{offset}: {gap:?}");
             assert!(found.is_finished, "the end mark is read as well");
         }
     }
+}
+
+/// A gap starts where a reader would cut the file if it took it for a tear,
+/// whether or not anything intact stands behind it.
+#[test]
+fn a_gap_at_the_start_of_a_frame_holds_its_stamp() {
+    let frame = 4096 - 16;
+    let lens = [frame - 20, 100, frame - 2 * 20 - 100, 600, 60];
+    let log = log_bytes(1 << 15, |mut log| {
+        for (number, &len) in lens.iter().enumerate() {
+            log.append(&text(number, len)).unwrap();
+        }
+        log.sync().unwrap();
+    });
+    for (number, begins_frame) in [(0, 0), (1, 1), (3, 2)] {
+        let lsn = Lsn(lens[..number].iter().map(|&len| 20 + len as u64).sum());
+        assert_eq!(lsn.file_end(), (FIRST_FRAME + 4096 * begins_frame) as u64);
+        let mut damaged = log.clone();
+        damaged[lsn.file_offset() as usize + 25] ^= 1;
+        let found = salvage(&damaged);
+        assert_eq!(found.records.len(), lens.len() - 1, "{number}");
+        let [gap] = &found.gaps[..] else { panic!("{number}: {:?}", found.gaps) };
+        let next = Lsn(lsn.0 + 20 + lens[number] as u64);
+        let expected = (lsn.file_end(), next.file_offset());
+        assert_eq!((gap.file_offset, gap.file_offset + gap.bytes), expected, "{number}");
+        let torn = read_last(&torn_at(&log, lsn));
+        assert!(
+            matches!(torn.end, Ok(Tail::Torn { file_offset, .. }) if file_offset == expected.0)
+        );
+    }
+}
+
+/// The log with zeros in place of the first sector of a record, none of which
+/// and of what follows was synced.
+fn torn_at(log: &[u8], lsn: Lsn) -> Vec<u8> {
+    let mut torn = log.to_vec();
+    torn[lsn.file_end() as usize..][..512].fill(0);
+    torn
 }
 
 #[test]
