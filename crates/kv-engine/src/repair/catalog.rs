@@ -165,7 +165,7 @@ fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
                         found.edits.push(edit);
                         continue;
                     }
-                    Err(error) => (offset, record.payload.len() as u64, error.to_string()),
+                    Err(error) => (offset, record.file_end() - offset, error.to_string()),
                 }
             }
         };

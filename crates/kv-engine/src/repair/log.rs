@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use kv_core::{
-    DatabaseId, DecodedBatch, Error, FileHeader, FileKind, Result, SeqNo, check_key, check_value,
+    DatabaseId, DecodedBatch, Error, FILE_HEADER_BYTES, FileHeader, FileKind, Result, SeqNo,
+    check_key, check_value,
 };
 use kv_env::{Fs, ReadFile};
 use kv_wal::{LogReader, SalvageReader, Salvaged, SegmentPosition, Tail};
@@ -127,12 +128,14 @@ pub(super) struct Wanted {
 
 /// How reading a segment ended.
 struct End {
-    /// Behind the last intact record.
+    /// Behind the last intact record: where the file would end with it.
     offset: u64,
     /// True if it ended with damage.
     is_gap: bool,
-    /// Writes that were taken.
-    taken: u64,
+    /// True if it holds writes that are not in tables for sure.
+    is_wanted: bool,
+    /// The last write that was taken; 0 if none was.
+    taken_through: SeqNo,
 }
 
 /// Reads the log.
@@ -143,7 +146,8 @@ pub(super) struct LogSalvage<'a, 'b> {
     pub(super) wanted: Wanted,
     pub(super) report: &'a mut RepairReport,
     pub(super) spill: &'a mut Spill<'b>,
-    /// The number that the next write must have.
+    /// The number that the next write must have, whether those before it were
+    /// taken or just read.
     pub(super) expected: SeqNo,
     /// The gap that the last segment ended with: file and range in the report.
     pub(super) trailing: Option<(usize, usize)>,
@@ -152,18 +156,20 @@ pub(super) struct LogSalvage<'a, 'b> {
 }
 
 impl LogSalvage<'_, '_> {
-    /// Takes all that is wanted of `segments`; says how far the log reaches.
+    /// Takes all that is wanted of `segments`; says how far what is in tables and
+    /// what was taken reaches.
     pub(super) fn run(&mut self, segments: &Segments) -> Result<SeqNo> {
+        let mut taken_through = self.wanted.covered;
         let last_used = self.last_used(segments)?;
         for segment in &segments.found {
             if self.is_ours(segment) {
-                self.segment(segment, last_used)?;
+                taken_through = taken_through.max(self.segment(segment, last_used)?);
             } else {
                 self.report.foreign.push(segment.name.clone());
             }
         }
         self.note_missing(segments);
-        Ok(SeqNo(self.expected.0 - 1))
+        Ok(taken_through)
     }
 
     /// False for a segment of another database, or of another copy of this one.
@@ -192,14 +198,15 @@ impl LogSalvage<'_, '_> {
         Ok(None)
     }
 
-    fn segment(&mut self, segment: &Segment, last_used: Option<u64>) -> Result<()> {
+    /// Takes what is wanted of a segment; returns the last write that was taken.
+    fn segment(&mut self, segment: &Segment, last_used: Option<u64>) -> Result<SeqNo> {
         let Segment { name, header, .. } = segment;
         let file = lenient::open(self.fs, name)?;
         let kind = RepairedKind::Segment;
         let mut seen = RepairedFile::new(name.clone(), kind, FileUse::Used, file.len());
         if segment.is_header_damaged {
             let reason = "the header of the file is damaged";
-            seen.damage.push(DamagedRange::new(0, 80, reason, false));
+            seen.damage.push(DamagedRange::new(0, FILE_HEADER_BYTES as u64, reason, false));
         }
         let is_last = last_used == Some(header.file_id);
         let torn_from = if is_last && !self.catalog.is_clean { self.torn_from(name) } else { None };
@@ -227,11 +234,11 @@ impl LogSalvage<'_, '_> {
             seen.damage.push(DamagedRange::new(range.start, bytes, reason, false));
         }
         let is_live = header.file_id >= self.catalog.numbers.oldest_segment;
-        if !is_live && end.taken == 0 && !seen.loses_data() {
+        if !is_live && !end.is_wanted && !seen.loses_data() {
             seen.used = FileUse::NotNeeded;
         }
         self.report.files.push(seen);
-        Ok(())
+        Ok(end.taken_through)
     }
 
     /// Whether something behind the last record of an unfinished segment is
@@ -251,7 +258,12 @@ impl LogSalvage<'_, '_> {
         seen: &mut RepairedFile,
     ) -> Result<End> {
         let name = seen.name.clone();
-        let mut end = End { offset: kv_wal::Lsn::START.file_end(), is_gap: false, taken: 0 };
+        let mut end = End {
+            offset: kv_wal::Lsn::START.file_end(),
+            is_gap: false,
+            is_wanted: false,
+            taken_through: SeqNo::ZERO,
+        };
         let mut gap: Option<DamagedRange> = None;
         while let Some(part) = reader.next_part()? {
             match part {
@@ -262,18 +274,18 @@ impl LogSalvage<'_, '_> {
                     gap = Some(DamagedRange::new(offset, bytes, found.what, true));
                 }
                 Salvaged::Record(record) => {
-                    let (offset, bytes) = (record.file_offset, record.payload.len() as u64);
-                    end.offset = offset + bytes;
+                    let offset = record.file_offset;
+                    end.offset = record.file_end();
                     match decode(record.payload, &name, offset) {
                         Ok(batch) => {
                             self.close_gap(gap.take(), Some(batch.first_seqno), seen);
                             self.close_trailing(batch.first_seqno);
                             seen.records += 1;
                             seen.entries += batch.ops.len() as u64;
-                            end.taken += self.take(&batch, &name)?;
+                            self.take(&batch, &name, &mut end)?;
                         }
                         Err(error) => {
-                            let reason = error.to_string();
+                            let (bytes, reason) = (end.offset - offset, error.to_string());
                             seen.damage.push(DamagedRange::new(offset, bytes, reason, true));
                         }
                     }
@@ -312,11 +324,12 @@ impl LogSalvage<'_, '_> {
         });
     }
 
-    /// Takes a batch; returns the number of writes taken.
-    fn take(&mut self, batch: &DecodedBatch<'_>, segment: &str) -> Result<u64> {
+    /// Takes a batch, unless it is not wanted.
+    fn take(&mut self, batch: &DecodedBatch<'_>, segment: &str, end: &mut End) -> Result<()> {
         if batch.ops.is_empty() || batch.last_seqno() <= self.wanted.after {
-            return Ok(0);
+            return Ok(());
         }
+        end.is_wanted = true;
         if batch.first_seqno > self.expected {
             self.report.lost_writes.push(LostWrites {
                 first: self.expected.0,
@@ -324,17 +337,14 @@ impl LogSalvage<'_, '_> {
                 segment: Some(segment.into()),
             });
         }
-        let is_behind_gap = self.wanted.prefix_only && !self.report.lost_writes.is_empty();
-        if batch.last_seqno() >= self.expected && !is_behind_gap {
-            self.expected = batch.last_seqno().plus(1);
+        // Also by what is not taken: it is no loss either.
+        self.expected = self.expected.max(batch.last_seqno().plus(1));
+        if self.wanted.prefix_only && !self.report.lost_writes.is_empty() {
+            self.report.writes_behind_gap += batch.ops.len() as u64;
+            return Ok(());
         }
-        let writes = batch.ops.len() as u64;
-        if is_behind_gap {
-            self.report.writes_behind_gap += writes;
-            return Ok(writes);
-        }
-        self.spill.add(batch)?;
-        Ok(writes)
+        end.taken_through = end.taken_through.max(batch.last_seqno());
+        self.spill.add(batch)
     }
 
     /// Where an open would cut the segment because a crash has torn its end.

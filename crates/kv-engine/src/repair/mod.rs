@@ -80,15 +80,16 @@ pub struct RepairOptions {
 /// which must be empty. The source is not changed, but for its lock file.
 ///
 /// Time: every file is read twice, and what is kept is written once and read
-/// once more. Memory: at most some 64 MiB for the log, a block for each level
+/// once more. Memory: at most some 64 MiB for the log, and on top of that its
+/// largest record twice, or what stands behind a torn one; a block for each level
 /// of the tree, and index and filter of the table being written.
 ///
 /// # Errors
 /// `Locked` if the source is open; `InvalidArgument` if the target is not empty;
-/// `Io` if there is no database, if the target cannot be written or a file of the
-/// source cannot even be opened; `Corruption` if a device reads differently
-/// each time, or if the check of the new database fails. Damage in the source
-/// is never an error. After an error the target is of no use.
+/// `Io` if there is no database, if the target cannot be written, if a file of the
+/// source cannot even be opened or memory is lacking; `Corruption` if a device reads
+/// differently each time, or if the check of the new database fails. Damage in the
+/// source is never an error. After an error the target is of no use.
 pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<RepairReport> {
     options.table.validate()?;
     if Listing::read(&*source.fs)?.is_empty() {

@@ -345,6 +345,8 @@ fn a_prefix_ends_before_the_first_lost_record() {
                 cuts += 1;
                 assert_eq!((at, first), (first - 1, last), "{what}: one record is lost");
                 assert_eq!(prefix.report.writes_behind_gap, 64 - last, "{what}");
+                let lost = (&prefix.report.lost_writes, &proven.report.lost_writes);
+                assert_eq!(lost.0, lost.1, "{what}: what is read behind it is no loss");
                 assert!(!proven.report.is_prefix && proven.report.last_seqno == 64);
             }
         }

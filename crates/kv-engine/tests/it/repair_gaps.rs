@@ -270,7 +270,9 @@ fn a_destroyed_edit_behind_an_intact_snapshot_costs_nothing_but_certainty() {
             let file = report.files.iter().find(|file| file.name == name).unwrap();
             assert_eq!(file.records, edits.len() as u64 - 1, "{what}");
             let [range] = &file.damage[..] else { panic!("{what}") };
-            assert!(range.loses_data && range.offset == edit.start, "{what}");
+            // What begins a frame is damaged from its stamp on.
+            let start = if edit.start == 4112 { 4096 } else { edit.start };
+            assert!(range.loses_data && range.offset == start, "{what}");
             assert_eq!(report.warnings.len(), 2, "{what}");
             assert!(report.warnings[0].starts_with("the manifest cannot be used as it is: "));
         }

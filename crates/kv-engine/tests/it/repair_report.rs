@@ -2,8 +2,8 @@
 //! about a loss that is none.
 
 use kv_engine::{
-    Engine, FileUse, ManifestState, RepairOptions, RepairReport, current_manifest, repair,
-    verify_directory,
+    Durability, Engine, FileUse, ManifestState, RepairOptions, RepairReport, WriteBatch,
+    current_manifest, repair, verify_directory,
 };
 use kv_env::SimDisk;
 
@@ -71,4 +71,53 @@ fn bytes_that_were_set_aside_before_are_told_to_stay_behind() {
     disk.fs().sync_dir().unwrap();
     let (report, _) = treat(&disk);
     assert!(is_told(&report), "{report}");
+}
+
+/// The manifest knows where the first segment ends, which nobody finished: there
+/// it does end.
+#[test]
+fn a_segment_that_ends_where_an_open_found_its_end_is_whole() {
+    for value_bytes in [5, 4000, 9000] {
+        let disk = SimDisk::new(9);
+        let engine = open(&disk, tiny());
+        for number in 0..3u8 {
+            engine.put(&[number], &vec![b'v'; value_bytes]).unwrap();
+        }
+        let disk = disk.kill(disk.op_count());
+        drop(open(&disk, tiny()));
+        let disk = disk.kill(disk.op_count());
+        let (report, engine) = treat(&disk);
+        assert!(report.is_complete() && report.lost_writes.is_empty(), "{report}");
+        assert_eq!(contents(&engine).len(), 3, "{report}");
+
+        // And if its last record is gone, that is told.
+        let segment = disk.read_file("wal_000001.log").unwrap();
+        let cut = segment.len() - value_bytes;
+        disk.write_file("wal_000001.log", &segment[..cut]);
+        let (report, engine) = treat(&disk);
+        assert!(!report.is_complete() && contents(&engine).len() == 2, "{report}");
+        assert_eq!(report.lost_writes[0].first, 3, "{report}");
+    }
+}
+
+/// A power cut may keep a later page of what was never synced and not the one
+/// before: for an open the log ends in front of both, and so it does here.
+#[test]
+fn a_tear_at_the_start_of_a_frame_is_no_loss() {
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, tiny());
+    for (number, value_bytes) in [(0u8, 5000), (1, 5)] {
+        let mut batch = WriteBatch::new();
+        batch.put(&[number], &vec![b'v'; value_bytes]).unwrap();
+        engine.write(batch, Durability::Os).unwrap();
+    }
+    let disk = disk.kill(disk.op_count());
+    let mut log = disk.read_file("wal.log").unwrap();
+    log[4096..8192].fill(0);
+    disk.write_file("wal.log", &log);
+    let (report, repaired) = treat(&disk);
+    assert!(report.is_complete() && report.lost_writes.is_empty(), "{report}");
+    let torn = report.files.iter().find(|file| file.name == "wal.log").unwrap();
+    assert!(torn.damage.is_empty() && torn.torn_bytes > 4096, "{report}");
+    assert_eq!(contents(&repaired), contents(&open(&disk, tiny())));
 }
