@@ -23,7 +23,8 @@ pub(crate) fn open(fs: &dyn Fs, name: &str) -> Result<Arc<LenientFile>> {
 }
 
 /// A file in which parts that the device cannot read are zeros, which fail
-/// every checksum.
+/// every checksum. That memory is lacking says nothing of the device: such an
+/// error stays one.
 pub(crate) struct LenientFile {
     inner: Arc<dyn ReadFile>,
     unreadable: Mutex<Vec<Range<u64>>>,
@@ -35,13 +36,14 @@ impl LenientFile {
         self.unreadable.lock().clone()
     }
 
-    fn read_sector(&self, offset: u64, buffer: &mut [u8]) -> usize {
+    fn read_sector(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         match self.inner.read_at(offset, buffer) {
-            Ok(got) => got,
+            Ok(got) => Ok(got),
+            Err(error) if error.is_out_of_resources() => Err(error),
             Err(_) => {
                 buffer.fill(0);
                 self.note_unreadable(offset..offset + buffer.len() as u64);
-                (buffer.len() as u64).min(self.len().saturating_sub(offset)) as usize
+                Ok((buffer.len() as u64).min(self.len().saturating_sub(offset)) as usize)
             }
         }
     }
@@ -60,15 +62,16 @@ impl LenientFile {
 
 impl ReadFile for LenientFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        if let Ok(got) = self.inner.read_at(offset, buffer) {
-            return Ok(got);
+        match self.inner.read_at(offset, buffer) {
+            Err(error) if !error.is_out_of_resources() => {}
+            outcome => return outcome,
         }
         let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
             let sector_end = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
             let len = ((sector_end - at) as usize).min(buffer.len() - done);
-            let got = self.read_sector(at, &mut buffer[done..done + len]);
+            let got = self.read_sector(at, &mut buffer[done..done + len])?;
             done += got;
             if got < len {
                 break;

@@ -91,7 +91,11 @@ impl Shared {
     }
 
     /// Reads `budget` bytes of `log`; says how many, and whether it has ended.
-    pub(super) fn scrub_log(&self, log: &mut OpenLog, budget: u64) -> (u64, bool) {
+    ///
+    /// # Errors
+    /// Out of memory: that says nothing of the file, and the next call goes on
+    /// there.
+    pub(super) fn scrub_log(&self, log: &mut OpenLog, budget: u64) -> Result<(u64, bool)> {
         let (from, mut damage) = (log.scrub.file_offset(), Vec::new());
         let outcome = log.scrub.step(budget, &mut damage);
         let gaps = damage.into_iter();
@@ -102,8 +106,13 @@ impl Shared {
                 what: gap.what.into(),
             })
             .collect();
+        let mut lack = None;
         let (bytes, is_at_end) = match outcome {
             Ok(progress) => (progress.bytes, progress.is_at_end),
+            Err(error) if error.is_out_of_resources() => {
+                lack = Some(error);
+                (0, false)
+            }
             Err(error) => {
                 let what = format!("the file cannot be read: {error}");
                 parts.push(DamagedPart { offset: from, bytes: 0, what });
@@ -125,7 +134,7 @@ impl Shared {
         if is_at_end && log.is_damaged {
             self.mend(log.header);
         }
-        (bytes, is_at_end)
+        lack.map_or(Ok((bytes, is_at_end)), Err)
     }
 
     /// Mends what can be: a manifest is written anew.

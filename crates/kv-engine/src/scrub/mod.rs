@@ -302,7 +302,7 @@ impl Shared {
     /// false if none is left.
     fn scrub_next_log(&self, pass: &mut Pass, budget: u64, bytes: &mut u64) -> Result<bool> {
         if let Some(log) = &mut pass.open_log {
-            let (read, is_at_end) = self.scrub_log(log, budget - *bytes);
+            let (read, is_at_end) = self.scrub_log(log, budget - *bytes)?;
             *bytes += read;
             self.counters.scrubbed_log_bytes.fetch_add(read, Relaxed);
             if is_at_end {

@@ -86,6 +86,37 @@ fn without_a_descriptor_for_a_log_the_scrub_waits_and_misses_nothing() {
     }
 }
 
+/// That memory is lacking for a read says nothing of the file, whichever read it
+/// is: above all no sound manifest is replaced.
+#[test]
+fn without_memory_for_a_read_of_a_log_the_scrub_waits_and_misses_nothing() {
+    let mut waits = 0;
+    for (name, is_rotten) in [(SEGMENT, false), (SEGMENT, true), ("MANIFEST_*", false)] {
+        for reads_before in 0..8 {
+            let disk = specimen();
+            let engine = open(&disk, tiny());
+            let manifest = current_manifest(&disk.env()).unwrap().unwrap();
+            if is_rotten {
+                disk.corrupt(SEGMENT, 4130, 1);
+            }
+            let full = Fault::new(Failure::OutOfMemory).of(Operation::Read).on(name);
+            disk.inject(full.after(reads_before).times(1));
+            let outcome = engine.scrub_step();
+            let what = format!("{name} after {reads_before} reads: {outcome:?}");
+            if let Err(error) = outcome {
+                assert!(error.is_out_of_resources(), "{what}");
+                assert_eq!(engine.scrub_findings(), [], "{what}");
+                waits += 1;
+            }
+            let found = pass(&engine);
+            assert_eq!(found.len(), usize::from(is_rotten), "{what}: {found:?}");
+            assert_eq!(engine.stats().manifests_replaced, 0, "{what}");
+            assert_eq!(current_manifest(&disk.env()).unwrap().unwrap(), manifest, "{what}");
+        }
+    }
+    assert!(waits >= 6, "{waits}");
+}
+
 #[test]
 fn sectors_of_a_log_that_the_device_cannot_read_are_named() {
     let disk = specimen();
