@@ -112,7 +112,13 @@ fn verify_text(report: &VerifyReport, dir: &Path) -> String {
             Basis::Manifest => "",
             Basis::FileAlone => ", by the file alone",
         };
-        lines.push(format!("ok {}: {} items{torn}{basis}", file.name, file.items));
+        let stamps = match file.damaged_stamps {
+            0 => String::new(),
+            count => {
+                format!(", {count} frame stamps are damaged, nothing is lost, but check the device")
+            }
+        };
+        lines.push(format!("ok {}: {} items{torn}{basis}{stamps}", file.name, file.items));
     }
     let fate = match report.manifest_state {
         ManifestState::Whole => "an open removes it",

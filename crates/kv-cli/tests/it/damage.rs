@@ -109,7 +109,7 @@ fn a_damaged_manifest_is_a_problem_and_no_end_of_the_check() {
     let manifest = name(&manifest);
     for part in [
         format!("manifest {manifest} is DAMAGED"),
-        format!("PROBLEM {manifest}: corruption in {manifest} at offset 4112"),
+        format!("PROBLEM {manifest}: corruption in {manifest} at offset 4096"),
         "PROBLEM sst_000001.db: corruption in sst_000001.db at offset 80".into(),
         "1 items, by the file alone".into(),
         "2 problems; ".into(),
@@ -178,7 +178,7 @@ fn a_missing_table_and_a_damaged_log_are_problems() {
     let run = tool.run(&["verify", "."]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.out.contains("PROBLEM sst_000001.db"), "{}", run.out);
-    assert!(run.out.contains(&format!("corruption in {} at offset 4112", name(&log))), "{run:?}");
+    assert!(run.out.contains(&format!("corruption in {} at offset 4096", name(&log))), "{run:?}");
     assert!(run.out.contains("2 problems"), "{}", run.out);
     let dump = tool.run(&["dump-wal", &name(&log)]);
     assert_eq!(dump.code, 4, "{dump:?}");

@@ -162,7 +162,13 @@ impl Log<'_> {
         }
         reader.check_end(&self.end)?;
         let torn_bytes = reader.torn_bytes().unwrap_or(0);
-        Ok(VerifiedFile { name: name.into(), judged_by: self.judged_by, items, torn_bytes })
+        Ok(VerifiedFile {
+            name: name.into(),
+            judged_by: self.judged_by,
+            items,
+            torn_bytes,
+            damaged_stamps: reader.damaged_stamps(),
+        })
     }
 }
 

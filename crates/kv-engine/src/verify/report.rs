@@ -35,6 +35,10 @@ pub struct VerifiedFile {
     /// Bytes behind the last record that a crash left incomplete; they were
     /// never acknowledged as durable.
     pub torn_bytes: u64,
+    /// Frame stamps of a segment that fail their checksum although the records
+    /// around them are intact. Nothing is lost and an open goes on, but the device
+    /// is not to be trusted.
+    pub damaged_stamps: u64,
 }
 
 /// What a file was compared with.

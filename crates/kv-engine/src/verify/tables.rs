@@ -75,7 +75,7 @@ pub(super) fn check_alone(
 }
 
 fn sound(name: String, judged_by: Basis, items: u64) -> VerifiedFile {
-    VerifiedFile { name, judged_by, items, torn_bytes: 0 }
+    VerifiedFile { name, judged_by, items, torn_bytes: 0, damaged_stamps: 0 }
 }
 
 fn header_of(fs: &dyn Fs, name: &str) -> Result<FoundHeader> {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use kv_engine::{
-    Basis, Engine, ManifestState, Problem, VerifyReport, manifest_tables, read_manifest_edits,
-    verify_directory,
+    Basis, Engine, ManifestState, Problem, VerifiedFile, VerifyReport, manifest_tables,
+    read_manifest_edits, verify_directory,
 };
 use kv_env::SimDisk;
 
@@ -150,12 +150,14 @@ fn each_damaged_edit_is_told_and_the_intact_ones_still_count() {
     let report = check(&disk);
     assert_eq!(report.problems.len(), hurt.len(), "{report:?}");
     for offset in hurt {
-        let problem = report.problems.iter().find(|problem| problem.offset == Some(offset as u64));
+        // What begins a frame is damaged from its stamp on.
+        let start = if offset == FIRST_RECORD { 4096 } else { offset as u64 };
+        let problem = report.problems.iter().find(|problem| problem.offset == Some(start));
         assert!(problem.is_some_and(|problem| covers(problem, name, offset + 30)), "{report:?}");
     }
     assert_eq!((&report.manifest, report.manifest_state), (name, ManifestState::Partial));
     specimen.assert_rest_is_sound(&report, "three edits");
-    let by_manifest = |file: &&kv_engine::VerifiedFile| file.judged_by == Basis::Manifest;
+    let by_manifest = |file: &&VerifiedFile| file.judged_by == Basis::Manifest;
     assert!(report.files.iter().filter(by_manifest).count() > 0, "{report:?}");
     assert!(report.files.iter().any(|file| file.judged_by == Basis::FileAlone), "{report:?}");
 }
@@ -321,5 +323,24 @@ fn every_missing_and_every_unreadable_segment_is_told() {
     let report = check(&disk);
     for &name in &segments {
         assert!(tells(&report, name, 50), "{name}: {report:?}");
+    }
+}
+
+/// As an open does: the records are intact, and the device is not to be trusted.
+#[test]
+fn a_damaged_stamp_between_intact_records_is_told_and_no_problem() {
+    let specimen = Specimen::new();
+    for name in specimen.data.difference(&specimen.tables) {
+        let disk = specimen.with(name, Some(&specimen.bytes(name)));
+        disk.corrupt(name, 4096 + 3, 0x40);
+        let report = check(&disk);
+        assert_eq!(report.problems, [], "{name}: {report:?}");
+        let stamps = |file: &VerifiedFile| (file.name == *name, file.damaged_stamps);
+        assert!(report.files.iter().any(|file| stamps(file) == (true, 1)), "{name}: {report:?}");
+        let others = report.files.iter().filter(|file| file.name != *name);
+        assert!(others.map(|file| file.damaged_stamps).sum::<u64>() == 0, "{name}: {report:?}");
+        let opened = open(&disk, tiny());
+        let of_open = opened.recovery_report().segments.iter().map(|found| found.damaged_stamps);
+        assert_eq!(of_open.sum::<u64>(), 1, "{name}");
     }
 }
