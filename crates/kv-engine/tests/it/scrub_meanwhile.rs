@@ -100,12 +100,13 @@ fn without_memory_for_a_read_of_a_log_the_scrub_waits_and_misses_nothing() {
                 disk.corrupt(SEGMENT, 4130, 1);
             }
             let full = Fault::new(Failure::OutOfMemory).of(Operation::Read).on(name);
-            disk.inject(full.after(reads_before).times(1));
+            disk.inject(full.after(reads_before));
             let outcome = engine.scrub_step();
+            disk.clear_faults();
             let what = format!("{name} after {reads_before} reads: {outcome:?}");
             if let Err(error) = outcome {
                 assert!(error.is_out_of_resources(), "{what}");
-                assert_eq!(engine.scrub_findings(), [], "{what}");
+                assert!(is_rotten || engine.scrub_findings().is_empty(), "{what}");
                 waits += 1;
             }
             let found = pass(&engine);
