@@ -31,8 +31,8 @@ pub enum Salvaged<'a> {
 /// A part of a log that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogGap {
-    /// Where it starts in the file: where a file would be cut to be rid of it.
-    /// So the stamp belongs to it if its first record begins a frame.
+    /// Where it starts in the file. For a salvage, where the file would be cut to
+    /// be rid of it: the stamp belongs to it if its first record begins a frame.
     pub file_offset: u64,
     /// Its length in the file, up to the next intact record or to the last
     /// byte that is not zero.

@@ -142,7 +142,7 @@ impl LogScrub {
     /// Notes the damage before `end`.
     fn close_gap(&mut self, end: Lsn, damage: &mut Vec<LogGap>) {
         let Some((start, what)) = self.gap.take() else { return };
-        let file_offset = start.file_end();
+        let file_offset = start.file_offset();
         let bytes = end.file_end().saturating_sub(file_offset);
         damage.push(LogGap { file_offset, bytes, what });
     }
