@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use kv_core::{ChecksumSeed, DatabaseId, Error, Result, SeqNo, decode_metadata, encode_metadata};
 use serde::{Deserialize, Serialize};
 
+use crate::edit_records::RECORDS_LEFT;
 use crate::table_meta::TableMeta;
 use crate::version::LEVELS;
 
@@ -27,7 +28,7 @@ pub struct VersionEdit {
     pub keyspace: u32,
     /// The last segment of the log that was opened.
     pub newest_segment: Option<u64>,
-    /// The database, in the first edit of a manifest.
+    /// The database, in the snapshot that a manifest begins with and in no later edit.
     pub database: Option<DatabaseId>,
     /// Every file id from here on is unused.
     pub next_file_id: Option<u64>,
@@ -56,15 +57,17 @@ pub struct VersionEdit {
 }
 
 impl VersionEdit {
-    /// The stored form for `offset` of the manifest.
+    /// The stored form for `offset` of the manifest, as one record.
     ///
     /// # Errors
-    /// `TooLarge` for an edit over [`kv_core::MAX_METADATA_BYTES`].
+    /// `TooLarge` for an edit over [`kv_core::MAX_METADATA_BYTES`], which none of its
+    /// [`records`](VersionEdit::records) is.
     pub fn encode(&self, seed: ChecksumSeed, offset: u64) -> Result<Vec<u8>> {
         encode_metadata(EDIT_RECORD_VERSION, self, seed, offset)
     }
 
-    /// Reads the edit that fills `bytes` and stands at `offset` of `file`.
+    /// Reads the edit, or the record of one, that fills `bytes` and stands at `offset`
+    /// of `file`.
     ///
     /// # Errors
     /// `Corruption` for anything but an encoded edit that could be true,
@@ -81,6 +84,10 @@ impl VersionEdit {
         let levels = edit.added.iter().map(|(level, _)| *level).chain(level_of_removed);
         if levels.into_iter().any(|level| level as usize >= LEVELS) {
             return Err(Error::corruption(file, offset, "the edit names a level that is none"));
+        }
+        if edit.stated_records_left().is_none() {
+            let what = "the edit does not tell how many of its records follow";
+            return Err(Error::corruption(file, offset, what));
         }
         for (_, meta) in &edit.added {
             meta.check().map_err(|error| Error::corruption(file, offset, error.to_string()))?;
@@ -101,9 +108,8 @@ impl VersionEdit {
             return unsupported(format!("keyspace {} is unknown", self.keyspace));
         }
         let of_tables = self.added.iter().flat_map(|(_, meta)| meta.properties.keys());
-        if let Some(name) =
-            self.properties.keys().chain(of_tables).find(|name| name.starts_with(REQUIRED_MARK))
-        {
+        let of_edit = self.properties.keys().filter(|name| *name != RECORDS_LEFT);
+        if let Some(name) = of_edit.chain(of_tables).find(|name| name.starts_with(REQUIRED_MARK)) {
             return unsupported(format!("property {} is unknown", name.escape_default()));
         }
         match self.added.iter().find(|(_, meta)| meta.slice.is_some()) {

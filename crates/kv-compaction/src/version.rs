@@ -165,8 +165,8 @@ impl<T: TableRef> Version<T> {
         KeyCoverage::of(spans.collect())
     }
 
-    /// The edit that makes this version out of the empty one: the first record
-    /// of a new manifest.
+    /// The edit that makes this version out of the empty one: the tables of the
+    /// snapshot that a new manifest begins with.
     pub fn as_edit(&self) -> VersionEdit {
         let added = self.tables().map(|(level, table)| (level as u32, table.meta().clone()));
         VersionEdit { added: added.collect(), ..VersionEdit::default() }

@@ -6,6 +6,7 @@ mod busy;
 mod debt;
 mod drawing;
 mod edit;
+mod edit_records;
 mod model;
 mod pick;
 mod picking_ends;
