@@ -6,21 +6,21 @@ use kv_compaction::{TableMeta, VersionEdit};
 use kv_core::{FILE_HEADER_BYTES, FileHeader, FileKind, Result};
 use kv_env::{Env, Fs};
 use kv_sstable::{BlockCache, ExpectedTable, ReadMode, Table};
-use kv_wal::{LogReader, SegmentPosition};
 
-use crate::manifest_load::{Listing, decode_edit, load_manifest};
+use crate::manifest_load::{Listing, load_manifest};
+use crate::manifest_reader::ManifestReader;
 
-/// Reads the edits of manifest file `name`, oldest first.
+/// Reads the edits of manifest file `name`, oldest first. One whose last record is
+/// missing has never happened.
 ///
 /// # Errors
 /// `Corruption` where the file is damaged; edits before it are lost to this
 /// call.
 pub fn read_manifest_edits(fs: &dyn Fs, name: &str) -> Result<Vec<VersionEdit>> {
-    let mut reader = LogReader::open(fs, name, FileKind::Manifest, SegmentPosition::Last)?;
-    let seed = reader.header().seed();
+    let mut reader = ManifestReader::open(fs, name)?;
     let mut edits = Vec::new();
-    while let Some(record) = reader.next_record()? {
-        edits.push(decode_edit(&record, seed, name)?);
+    while let Some(located) = reader.next_edit()? {
+        edits.push(located.edit);
     }
     Ok(edits)
 }

@@ -54,6 +54,7 @@ mod level_cursor;
 mod live_table;
 mod manifest;
 mod manifest_load;
+mod manifest_reader;
 mod names;
 mod options;
 mod pacing;

@@ -1,7 +1,8 @@
 //! The manifest: a log of version edits, the memory of what the tree is.
 //!
-//! The first record of a manifest is a snapshot of the whole state, every later
-//! one an edit. A new manifest is complete and durable before its predecessor
+//! A manifest begins with a snapshot of the whole state, all that follows are edits.
+//! Either is one record, or several where it is long, and counts once all of them
+//! are there. A new manifest is complete and durable before its predecessor
 //! is removed, and takes no edit before that removal is durable; so wherever
 //! two are found the older one, unless it is damaged, is as good as the newer. One
 //! that was found damaged while it was in use is moved to the quarantine instead.
@@ -113,8 +114,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Creates the file with room for its first record. Without that record it
-    /// counts for nothing, and an error removes it.
+    /// Creates the file with room for its snapshot. Without all of that it counts
+    /// for nothing, and an error removes it.
     fn begin(
         env: &Env,
         id: u64,
@@ -174,9 +175,13 @@ impl Manifest {
     /// # Errors
     /// Out of space or resources: nothing has changed.
     pub(crate) fn make_room(&mut self, edit: &VersionEdit) -> Result<()> {
-        // The size of an edit does not depend on where it stands.
-        let payload = edit.encode(self.header.seed(), 0)?;
-        self.log.reserve(1, payload.len())
+        let (mut records, mut bytes) = (0, 0);
+        for record in edit.records() {
+            // The size of a record does not depend on where it stands.
+            bytes += record.encode(self.header.seed(), 0)?.len();
+            records += 1;
+        }
+        self.log.reserve(records, bytes)
     }
 
     /// Makes `edit` durable; `version` is what it leads to.
@@ -201,11 +206,11 @@ impl Manifest {
         self.is_damaged = true;
     }
 
-    /// Replaces the file by a snapshot if it is damaged, or once more than
-    /// `edit_bytes` stand behind the one that it began with: were that counted
-    /// too, a large tree would write all of it again at each edit. On a full disk,
-    /// without a file descriptor or memory, or a place to keep a damaged one, a
-    /// replacement has to wait: `None`.
+    /// Replaces the file by a snapshot if it is damaged, or once the edits behind the
+    /// one that it began with are more than `edit_bytes`, and more than that one is
+    /// beyond what was prewritten: a large one is written again when the file has about
+    /// doubled, and not every few edits. On a full disk, without a file descriptor or
+    /// memory, or a place to keep a damaged one, a replacement has to wait: `None`.
     ///
     /// # Errors
     /// Any error leaves it open which of the two files counts.
@@ -214,7 +219,8 @@ impl Manifest {
         env: &Env,
         edit_bytes: u64,
     ) -> Result<Option<Replacement>> {
-        let is_long = self.log.file_bytes() - self.snapshot_end > edit_bytes;
+        let large_part = self.snapshot_end.saturating_sub(PREWRITTEN_BYTES);
+        let is_long = self.log.file_bytes() - self.snapshot_end > edit_bytes.max(large_part);
         if !is_long && !self.is_damaged {
             return Ok(None);
         }
@@ -254,8 +260,10 @@ impl Manifest {
     }
 
     fn append(&mut self, edit: &VersionEdit) -> Result<()> {
-        let payload = edit.encode(self.header.seed(), self.log.end().0)?;
-        self.log.append(&payload)?;
+        for record in edit.records() {
+            let payload = record.encode(self.header.seed(), self.log.end().0)?;
+            self.log.append(&payload)?;
+        }
         self.log.sync()
     }
 

@@ -1,22 +1,19 @@
-//! Reading the manifest at open.
+//! Which manifest counts at open, and what it says.
 
 use std::io;
 use std::sync::Arc;
 
-use kv_compaction::{TableMeta, Version, VersionEdit};
-use kv_core::{ChecksumSeed, DatabaseId, Error, FileKind, Result, SeqNo};
+use kv_compaction::{TableMeta, Version};
+use kv_core::{DatabaseId, Error, FileKind, Result};
 use kv_env::{Env, Fs};
-use kv_wal::{LogReader, Record, SegmentPosition, Tail, read_header};
+use kv_wal::{Tail, read_header};
 
 use crate::manifest::ManifestState;
-use crate::names::{self, FileName, MAX_NUMBER};
+use crate::manifest_reader::{LocatedEdit, ManifestReader, holds_a_snapshot, was_in_use};
+use crate::names::{self, FileName};
 
 /// Where a file header holds the id.
 const FILE_ID_OFFSET: u64 = 40;
-
-/// The highest number of a write that a manifest may name: half of the range is more
-/// than anybody comes to, and the other half is left for writes to come.
-const MAX_FLUSHED: SeqNo = SeqNo(SeqNo::MAX.0 / 2);
 
 /// What the manifest said.
 pub(crate) struct LoadedManifest {
@@ -40,10 +37,12 @@ impl LoadedManifest {
 
 /// Reads the highest valid manifest; `None` if none was ever finished.
 ///
-/// A manifest without an intact header or first record was never finished:
-/// its predecessor still counts, and before there was one there was nothing
-/// else either. Its sectors may also show a manifest that was removed before, of
-/// ours or, where it has no record, of any database. Any other damage is refused.
+/// A manifest without an intact header or without all of its snapshot was never
+/// finished: its predecessor still counts, and before there was one there was
+/// nothing else either. Its sectors may also show a manifest that was removed
+/// before, of ours or, where its snapshot is not whole, of any database; or, where
+/// the file system makes a file longer before it writes to it, anything. Any other
+/// damage is refused.
 pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<LoadedManifest>> {
     let mut descending = listing.manifests.clone();
     descending.sort_unstable_by(|a, b| b.cmp(a));
@@ -51,14 +50,16 @@ pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<Loade
     let has_data = !listing.segments.is_empty() || !listing.tables.is_empty();
     let mut older = None;
     for (index, &id) in descending.iter().enumerate() {
-        let has_predecessor = index + 1 < descending.len();
+        let predecessor = descending.get(index + 1).copied();
         match read_manifest(&*env.fs, id, highest_id) {
             Ok(Some(loaded)) => return give_way(older, loaded).map(Some),
             Ok(None) => {}
-            Err(Error::Corruption { offset: 0, .. }) if has_predecessor || !has_data => {}
-            Err(error @ Error::Corruption { offset: FILE_ID_OFFSET, .. }) if has_predecessor => {
+            Err(Error::Corruption { offset: 0, .. }) if predecessor.is_some() || !has_data => {}
+            Err(error @ Error::Corruption { offset: FILE_ID_OFFSET, .. })
+                if predecessor.is_some() =>
+            {
                 let header = read_header(&*env.fs, &names::manifest(id), FileKind::Manifest)?;
-                if !holds_a_record(&*env.fs, &names::manifest(id))? {
+                if !holds_a_snapshot(&*env.fs, &names::manifest(id))? {
                     // Whatever its sectors held before, nobody has finished it.
                     continue;
                 }
@@ -67,20 +68,33 @@ pub(crate) fn load_manifest(env: &Env, listing: &Listing) -> Result<Option<Loade
                 }
                 older.get_or_insert((header.database_id, error));
             }
+            Err(error @ Error::Corruption { .. }) => {
+                let is_second = predecessor.is_some_and(|before| before + 1 == id);
+                let may_be_unfinished = is_second || !has_data;
+                if !may_be_unfinished || !was_never_finished(&*env.fs, &names::manifest(id))? {
+                    return Err(error);
+                }
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(None)
 }
 
-/// Whether the first record of a manifest is intact, whoever wrote it.
-fn holds_a_record(fs: &dyn Fs, name: &str) -> Result<bool> {
-    let mut reader = LogReader::open(fs, name, FileKind::Manifest, SegmentPosition::Last)?;
-    match reader.next_record() {
-        Ok(record) => Ok(record.is_some()),
-        Err(Error::Corruption { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+/// Whether the creation of a manifest whose records are damaged has not come to its
+/// end, as far as the file shows.
+///
+/// The one before it is as good then: it is removed, durably, before the new one
+/// takes an edit or a file is changed by what that says, at an open, at every rotation
+/// and where a damaged one is replaced.
+///
+/// A whole snapshot that has rotted looks the same if nothing behind it is intact, and
+/// with a predecessor that somebody has put back the open does go back to that. Only if
+/// all tables and segments that it names are still there, though, and no segment with
+/// writes that it does not know: so it says the same, in other tables and segments, or
+/// it is refused.
+fn was_never_finished(fs: &dyn Fs, name: &str) -> Result<bool> {
+    Ok(!holds_a_snapshot(fs, name)? && !was_in_use(fs, name)?)
 }
 
 /// A file with the header of an older manifest gives way to its predecessor if
@@ -95,10 +109,10 @@ fn give_way(
     }
 }
 
-/// Reads one manifest; `None` if it does not even hold its first record.
+/// Reads one manifest; `None` if it does not even hold its snapshot.
 fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedManifest>> {
     let name = names::manifest(id);
-    let mut reader = LogReader::open(fs, &name, FileKind::Manifest, SegmentPosition::Last)?;
+    let mut reader = ManifestReader::open(fs, &name)?;
     let header = reader.header();
     if header.file_id != id {
         let what = format!("the header says manifest {}", header.file_id);
@@ -113,47 +127,23 @@ fn read_manifest(fs: &dyn Fs, id: u64, highest_id: u64) -> Result<Option<LoadedM
         version: Version::new(),
         clean: false,
     };
-    let mut records = 0;
-    while let Some(record) = reader.next_record()? {
-        let edit = decode_edit(&record, header.seed(), &name)?;
+    let mut edits = 0;
+    while let Some(LocatedEdit { edit, file_offset }) = reader.next_edit()? {
         let next = loaded.version.apply(&edit, |meta| Ok(Arc::new(meta.clone())));
         loaded.version = next.map_err(|error| {
             // The edit is what was stored, so the file is at fault.
-            Error::corruption(name.clone(), record.file_offset, error.to_string())
+            Error::corruption(name.clone(), file_offset, error.to_string())
         })?;
         loaded.state.apply(&edit);
-        records += 1;
+        edits += 1;
     }
-    if records > 0 && reader.is_cut_short() {
+    let log = reader.log();
+    if edits > 0 && log.is_cut_short() {
         let what = "the file was longer: its end was cut off, and not by a crash";
-        return Err(Error::corruption(name, reader.good_file_bytes(), what));
+        return Err(Error::corruption(name, log.good_file_bytes(), what));
     }
-    loaded.clean = matches!(reader.tail(), Some(Tail::EndMark));
-    Ok((records > 0).then_some(loaded))
-}
-
-/// Decodes an edit. Its checksum is seeded with its place in the stream; an
-/// error names its place in the file.
-pub(crate) fn decode_edit(
-    record: &Record<'_>,
-    seed: ChecksumSeed,
-    name: &str,
-) -> Result<VersionEdit> {
-    let edit = VersionEdit::decode(record.payload, seed, record.lsn.0, name);
-    let edit = edit.map_err(|error| match error {
-        Error::Corruption { file, what, .. } => Error::corruption(file, record.file_offset, what),
-        other => other,
-    })?;
-    let tables = edit.added.iter().map(|(_, meta)| meta.id).chain(edit.next_file_id);
-    let segments = edit.oldest_segment.into_iter().chain(edit.newest_segment);
-    let segments = segments.chain(edit.segment_uids.iter().map(|&(id, _)| id));
-    let segments = segments.chain(edit.segment_ends.iter().map(|&(id, _)| id));
-    let is_endless = tables.chain(segments).any(|id| id > MAX_NUMBER);
-    if is_endless || edit.flushed_through.is_some_and(|seqno| seqno > MAX_FLUSHED) {
-        let what = "an edit holds a number that no database comes to";
-        return Err(Error::corruption(name, record.file_offset, what));
-    }
-    Ok(edit)
+    loaded.clean = matches!(log.tail(), Some(Tail::EndMark));
+    Ok((edits > 0).then_some(loaded))
 }
 
 /// The files of a directory by kind.

@@ -88,9 +88,9 @@ pub struct Options {
     /// what these need: a log segment and a manifest. 0 holds nothing back.
     pub reserve_bytes: Option<u64>,
     /// Edits of the tree that a manifest may hold behind the snapshot that it
-    /// begins with, in bytes, before a fresh one takes its place. Default 4 MiB:
-    /// it bounds what an open has to read, and tests that are to see the
-    /// replacement choose less.
+    /// begins with, in bytes, before a fresh one takes its place; behind a large one
+    /// about as much as that has, if it is more. Default 4 MiB: it bounds what an open
+    /// has to read, and tests that are to see the replacement choose less.
     pub manifest_edit_bytes: u64,
     /// How fast tables and sealed logs are read from the disk and checked while
     /// nobody asks for them, in bytes per second; 0 is never. Damage is listed by

@@ -3,7 +3,9 @@
 //! 1. A manifest that an open would accept is believed.
 //! 2. Else every edit that is intact counts, also behind damage: an edit names
 //!    what it adds and removes, so one that is lost only leaves in doubt the
-//!    tables that it named.
+//!    tables that it named. Of an edit that has lost some of its records, and may
+//!    never have happened, only what it adds counts. They are those of the newest
+//!    manifest that shows itself to have been finished, if there is one.
 //! 3. A table that no edit names may have been added by a lost one. It is used
 //!    unless the manifest is whole or says that the table was removed.
 
@@ -17,7 +19,8 @@ use kv_wal::{SalvageReader, Salvaged};
 use crate::inspect::read_manifest_edits;
 use crate::lenient::{self, FoundHeader};
 use crate::manifest::ManifestState as Numbers;
-use crate::manifest_load::{Listing, LoadedManifest, decode_edit, load_manifest};
+use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
+use crate::manifest_reader::decode_edit;
 use crate::names;
 use crate::repair::report::{
     DamagedRange, FileUse, ManifestState, RepairReport, RepairedFile, RepairedKind,
@@ -27,6 +30,8 @@ use crate::repair::report::{
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) state: ManifestState,
+    /// Name of the manifest that it is from; empty without one.
+    pub(crate) manifest: String,
     pub(crate) database_id: Option<DatabaseId>,
     pub(crate) numbers: Numbers,
     /// True if the database was closed properly: the log has its end mark.
@@ -70,6 +75,7 @@ impl Catalog {
         }
         Ok(Catalog {
             state: ManifestState::Whole,
+            manifest: loaded.name,
             database_id: Some(loaded.database_id),
             numbers: loaded.state,
             is_clean: loaded.clean,
@@ -78,8 +84,8 @@ impl Catalog {
         })
     }
 
-    /// The edits of the newest manifest that has any; without a reason `why`
-    /// a whole one would not do, the caller tells it.
+    /// The edits of the newest manifest that was finished, else of the newest that
+    /// has any; without a reason `why` a whole one would not do, the caller tells it.
     pub(crate) fn salvage(
         fs: &dyn Fs,
         listing: &Listing,
@@ -88,19 +94,20 @@ impl Catalog {
     ) -> Result<Catalog> {
         let mut descending = listing.manifests.clone();
         descending.sort_unstable_by(|a, b| b.cmp(a));
+        let manifests = descending.into_iter().map(|id| salvage_edits(fs, &names::manifest(id)));
+        let mut manifests = manifests.collect::<Result<Vec<SalvagedEdits>>>()?;
+        let finished = manifests.iter().position(|manifest| manifest.was_finished);
+        let has_edits = |manifest: &SalvagedEdits| !manifest.edits.is_empty();
+        let chosen = finished.or_else(|| manifests.iter().position(has_edits));
         let mut catalog = Catalog::default();
-        for id in descending {
-            let name = names::manifest(id);
-            let salvaged = salvage_edits(fs, &name)?;
-            let mut file = salvaged.file;
-            if catalog.state == ManifestState::Lost && !salvaged.edits.is_empty() {
-                catalog.database_id = salvaged.database_id;
-                catalog.state = ManifestState::Partial;
-                salvaged.edits.iter().for_each(|edit| catalog.apply(edit));
-                file.entries = catalog.tables.len() as u64;
-            }
-            report.files.push(file);
+        if let Some(manifest) = chosen.map(|index| &mut manifests[index]) {
+            catalog.database_id = manifest.database_id;
+            catalog.state = ManifestState::Partial;
+            catalog.manifest.clone_from(&manifest.file.name);
+            manifest.edits.iter().for_each(|edit| catalog.apply(edit));
+            manifest.file.entries = catalog.tables.len() as u64;
         }
+        report.files.extend(manifests.into_iter().map(|manifest| manifest.file));
         if listing.manifests.is_empty() {
             let missing = manifest_file("MANIFEST_??????".into(), 0);
             report.files.push(RepairedFile { used: FileUse::Missing, ..missing });
@@ -133,6 +140,45 @@ struct SalvagedEdits {
     file: RepairedFile,
     database_id: Option<DatabaseId>,
     edits: Vec<VersionEdit>,
+    /// Its snapshot is there from its start or, as without that none is taken, a
+    /// later edit.
+    was_finished: bool,
+    has_gap: bool,
+    /// Records of an edit whose last one was not read yet.
+    begun: Vec<VersionEdit>,
+}
+
+impl SalvagedEdits {
+    /// Takes the next intact record.
+    fn add(&mut self, record: VersionEdit) {
+        let left = record.records_left();
+        let before = self.begun.last().map(VersionEdit::records_left);
+        if before.is_some_and(|before| left.checked_add(1) != Some(before)) {
+            self.give_up_begun();
+        }
+        let is_later = record.database.is_none();
+        self.begun.push(record);
+        if left == 0 {
+            self.edits.append(&mut self.begun);
+        }
+        self.was_finished |= is_later || (left == 0 && !self.has_gap);
+    }
+
+    /// Something is lost here.
+    fn note_gap(&mut self) {
+        self.has_gap = true;
+        self.give_up_begun();
+    }
+
+    /// The edit that was begun has lost its end. What a part of a snapshot says is
+    /// true all the same.
+    fn give_up_begun(&mut self) {
+        let only_added = |record: VersionEdit| match record.database {
+            Some(_) => record,
+            None => VersionEdit { added: record.added, ..VersionEdit::default() },
+        };
+        self.edits.extend(self.begun.drain(..).map(only_added));
+    }
 }
 
 fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
@@ -142,6 +188,9 @@ fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
         file: manifest_file(name.into(), bytes),
         database_id: None,
         edits: Vec::new(),
+        was_finished: false,
+        has_gap: false,
+        begun: Vec::new(),
     };
     let header = lenient::read_header(&*file, FileKind::Manifest, name)?;
     if !matches!(header, FoundHeader::Intact(_)) {
@@ -162,15 +211,17 @@ fn salvage_edits(fs: &dyn Fs, name: &str) -> Result<SalvagedEdits> {
                 match decode_edit(&record, header.seed(), name) {
                     Ok(edit) => {
                         found.file.records += 1;
-                        found.edits.push(edit);
+                        found.add(edit);
                         continue;
                     }
                     Err(error) => (offset, record.file_end() - offset, error.to_string()),
                 }
             }
         };
+        found.note_gap();
         found.file.damage.push(DamagedRange::new(offset, bytes, reason, true));
     }
+    found.give_up_begun();
     Ok(found)
 }
 

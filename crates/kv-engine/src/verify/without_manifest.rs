@@ -25,9 +25,8 @@ pub(super) fn check(
 ) -> Result<VerifyReport> {
     let mut seen = RepairReport::default();
     let catalog = Catalog::salvage(fs, listing, "", &mut seen)?;
-    let basis = seen.files.iter().find(|file| file.records > 0);
     let mut report = VerifyReport {
-        manifest: basis.map_or_else(String::new, |file| file.name.clone()),
+        manifest: catalog.manifest.clone(),
         manifest_state: catalog.state,
         foreign: listing.foreign.clone(),
         ..VerifyReport::default()
@@ -77,8 +76,7 @@ fn add_manifest_problems(
         }
         None if report.problems.is_empty() => {
             let newest = manifests.first().map_or("", |manifest| manifest.name.as_str());
-            let what = "no manifest has an intact first record, but there are log segments or \
-                        tables";
+            let what = "no manifest holds its whole snapshot, but there are log segments or tables";
             report.problems.push(Problem::of_missing(newest, what.into()));
         }
         _ => {}

@@ -95,3 +95,23 @@ fn a_reader_written_from_the_page_alone_reads_every_file() {
         assert_eq!(read_directory(&disk), expected, "and after an orderly close");
     }
 }
+
+/// 12 tables with keys of the greatest length: a record of the manifest holds seven.
+#[test]
+fn it_reads_an_edit_of_several_records() {
+    let disk = SimDisk::new(3);
+    for _ in 0..2 {
+        let engine = open(&disk, tiny());
+        for number in 0..12u8 {
+            engine.put(&[&[number; 1][..], &[b'k'; 65_534]].concat(), b"value").unwrap();
+            engine.flush().unwrap();
+        }
+        let expected: State = contents(&engine).into_iter().collect();
+        assert_eq!(expected.len(), 12);
+        assert!(read_directory(&disk) == expected);
+        engine.close().unwrap();
+        assert!(read_directory(&disk) == expected);
+    }
+    let name = kv_engine::current_manifest(&disk.env()).unwrap().unwrap();
+    assert!(manifest::longest_edit(&disk.read_file(&name).unwrap()) > 1, "in several records");
+}
