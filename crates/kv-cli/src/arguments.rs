@@ -75,7 +75,7 @@ pub(crate) enum Command {
         /// The database directory.
         dir: PathBuf,
     },
-    /// Check every file without changing anything; exit code 1 for problems.
+    /// Check every file, changing nothing but the lock file; exit code 1 for problems.
     #[command(after_help = VERIFY_HELP)]
     Verify {
         /// The database directory.

@@ -31,6 +31,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// True if whoever read the output has seen enough of it.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        matches!(self, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     pub(crate) fn exit_code(&self) -> Outcome {
         match self {
             Failure::Usage(_) => Outcome::Usage,
@@ -40,9 +45,7 @@ impl Failure {
                 _ => Outcome::InputOutput,
             },
             // `kv scan | head` is not a failure of the scan.
-            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                Outcome::Done
-            }
+            Failure::Output(_) if self.is_reader_gone() => Outcome::Done,
             Failure::Output(_) => Outcome::InputOutput,
         }
     }

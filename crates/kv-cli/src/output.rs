@@ -32,6 +32,19 @@ impl Output {
         Ok(())
     }
 
+    /// Prints a `record` that the exit code sums up: whoever wants no more than
+    /// that need not read it.
+    pub(crate) fn summed_up<T: Serialize>(
+        &mut self,
+        record: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.record(record, text) {
+            Err(failure) if failure.is_reader_gone() => Ok(()),
+            printed => printed,
+        }
+    }
+
     /// Prints `record` as one line of JSON, and nothing as text.
     pub(crate) fn data<T: Serialize>(&mut self, record: &T) -> Result<(), Failure> {
         if self.json {
@@ -57,9 +70,7 @@ impl Output {
 
     /// Reports a failure on standard error.
     pub(crate) fn failure(&mut self, failure: &Failure) {
-        if let Failure::Output(error) = failure
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
+        if failure.is_reader_gone() {
             return;
         }
         // What was found before the failure comes first.

@@ -9,7 +9,7 @@ use kv_engine::{
 use kv_env::Env;
 use serde::Serialize;
 
-use crate::command::{note_findings, open};
+use crate::command::{note_findings, open, open_to_read};
 use crate::escape::escape;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -85,8 +85,8 @@ pub(crate) fn levels(dir: &Path, output: &mut Output) -> Result<Outcome, Failure
 }
 
 pub(crate) fn verify(dir: &Path, deep: bool, output: &mut Output) -> Result<Outcome, Failure> {
-    let report = verify_directory(&Env::real(dir, false)?, deep)?;
-    output.record(&report, |report| verify_text(report, dir))?;
+    let report = verify_directory(&open_to_read(dir)?, deep)?;
+    output.summed_up(&report, |report| verify_text(report, dir))?;
     Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::CheckFailed })
 }
 

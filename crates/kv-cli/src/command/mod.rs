@@ -6,9 +6,10 @@ mod inspect;
 mod maintain;
 mod repair;
 
+use std::io;
 use std::path::Path;
 
-use kv_engine::{Engine, FlushSize, Options};
+use kv_engine::{Engine, Error, FlushSize, Options};
 use kv_env::{Env, RealOptions};
 
 use crate::arguments::Command;
@@ -32,8 +33,22 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome, Fai
         Command::Compact { dir } => maintain::compact(dir, output),
         Command::Flush { dir } => maintain::flush(dir, output),
     }?;
-    output.finish()?;
-    Ok(outcome)
+    match output.finish() {
+        // What the command has found out is so, read or not.
+        Err(failure) if failure.is_reader_gone() => Ok(outcome),
+        finished => finished.map(|()| outcome),
+    }
+}
+
+/// Opens a directory to read its files. One that cannot be written, for the
+/// device fails say, is read all the same.
+fn open_to_read(dir: &Path) -> Result<Env, Error> {
+    match Env::real(dir, false) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Env::real_with(dir, RealOptions { read_only: true, ..RealOptions::default() })
+        }
+        opened => opened,
+    }
 }
 
 /// Opens a database that must exist.

@@ -1,12 +1,12 @@
 //! Salvage of a damaged database.
 
-use std::io;
 use std::path::Path;
 
-use kv_engine::{Error, Keep, RepairOptions, RepairReport};
-use kv_env::{Env, RealOptions};
+use kv_engine::{Keep, RepairOptions, RepairReport};
+use kv_env::Env;
 
 use crate::arguments::KeepArgument;
+use crate::command::open_to_read;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -20,7 +20,7 @@ pub(crate) fn repair(
         KeepArgument::Proven => Keep::Proven,
         KeepArgument::Prefix => Keep::Prefix,
     };
-    let source = open_source(dir)?;
+    let source = open_to_read(dir)?;
     let is_new = !to.exists();
     let target = Env::real(to, true)?;
     let options = RepairOptions { keep, ..RepairOptions::default() };
@@ -31,17 +31,6 @@ pub(crate) fn repair(
             let _ = std::fs::remove_dir(to);
         }
     })?;
-    output.record(&report, RepairReport::to_string)?;
+    output.summed_up(&report, RepairReport::to_string)?;
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::RepairedWithLosses })
-}
-
-/// A directory that cannot be written, for the device fails say, is read all
-/// the same.
-fn open_source(dir: &Path) -> Result<Env, Error> {
-    match Env::real(dir, false) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Env::real_with(dir, RealOptions { read_only: true, ..RealOptions::default() })
-        }
-        opened => opened,
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::tool::{Tool, kv};
 
-fn flip(path: &Path, offset: usize) {
+pub(crate) fn flip(path: &Path, offset: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[offset] ^= 0x10;
     // Sealed files are read-only; rot does not ask.

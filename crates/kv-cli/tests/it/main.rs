@@ -7,6 +7,8 @@
 mod damage;
 mod data;
 mod dumps;
+mod nobody_reads;
+mod read_only;
 mod repair;
 mod text;
 mod tool;

@@ -18,7 +18,7 @@ fn help() {
           scan           Print entries in the order of their keys
           stats          Print the figures of the database, and what opening it found
           levels         Draw the levels of the tree and list its tables
-          verify         Check every file without changing anything; exit code 1 for problems
+          verify         Check every file, changing nothing but the lock file; exit code 1 for problems
           repair         Salvage what can be proven of a damaged database into a new directory
           dump-wal       Print the records of a log segment, or of all segments of a directory
           dump-table     Print the properties and the entries of a table file

@@ -113,9 +113,9 @@ pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<Rep
     repair.run(target_lock)
 }
 
-/// Locks the source. A failing device is often mounted for reading only: then
+/// Locks a database that is only read. A failing device is often mounted for reading only: then
 /// there can be no lock, and no engine either.
-fn lock_source(source: &Env) -> Result<Option<Box<dyn DirLock>>> {
+pub(crate) fn lock_source(source: &Env) -> Result<Option<Box<dyn DirLock>>> {
     match source.fs.lock(names::LOCK) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             Ok(None)

@@ -20,7 +20,7 @@ use kv_env::{Env, Fs};
 use crate::manifest_load::{Listing, LoadedManifest, load_manifest};
 use crate::names;
 use crate::recovery::{is_leftover, no_database};
-use crate::repair::ManifestState;
+use crate::repair::{ManifestState, lock_source};
 
 pub use report::{Basis, Problem, VerifiedFile, VerifyReport};
 
@@ -33,14 +33,15 @@ pub use report::{Basis, Problem, VerifiedFile, VerifyReport};
 /// and changes nothing.
 ///
 /// # Errors
-/// `Locked` if the database is open; `Io` if there is none, and for the directory. What is wrong with a file is a problem in the report.
+/// `Locked` if the database is open; `Io` if there is none, and for the directory.
+/// What is wrong with a file is a problem in the report.
 pub fn verify_directory(env: &Env, deep: bool) -> Result<VerifyReport> {
     let fs = &*env.fs;
     // A lock file is not left where there is nothing to lock.
     if Listing::read(fs)?.is_empty() {
         return Err(no_database(env));
     }
-    let _lock = fs.lock(names::LOCK)?;
+    let _lock = lock_source(env)?;
     let listing = Listing::read(fs)?;
     let has_data = !listing.segments.is_empty() || !listing.tables.is_empty();
     match load_manifest(env, &listing) {
