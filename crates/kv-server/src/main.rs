@@ -40,7 +40,8 @@ struct Arguments {
     allow_root: bool,
     /// Read a password from the standard input, print the digest that the
     /// configuration takes in its place, and exit
-    #[arg(long, exclusive = true)]
+    // Not `exclusive`: that counts what the environment says as well.
+    #[arg(long, conflicts_with_all = ["listen", "data_dir", "durability", "allow_root", "check"])]
     hash_password: bool,
     /// Check the configuration, show what it amounts to, and exit
     #[arg(long)]

@@ -55,10 +55,26 @@ fn a_digest_opens_to_its_password_and_not_to_itself() {
     let errors = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(3), "{errors}");
     assert!(errors.contains("the digest cannot be written: No space left"), "{errors}");
-    let mut both = command(directory.path());
-    both.arg("--hash-password");
-    let (code, _, errors) = run(both);
-    assert_eq!(code, 2, "{errors}");
+    for other in [&["--listen", "127.0.0.1:0"][..], &["--check"], &["--allow-root"]] {
+        let mut both = Command::new(env!("CARGO_BIN_EXE_kv-server"));
+        both.arg("--hash-password").args(other).stdin(Stdio::null());
+        let (code, _, errors) = run(both);
+        assert_eq!(code, 2, "{errors}");
+        assert!(errors.contains("cannot be used with"), "{errors}");
+    }
+}
+
+/// The environment of a server is no reason not to hash its next password.
+#[test]
+fn a_digest_is_made_whatever_the_environment_says() {
+    let mut hashing = Command::new("sh");
+    hashing
+        .args(["-c", "echo secret | \"$0\" --hash-password"])
+        .arg(env!("CARGO_BIN_EXE_kv-server"))
+        .env("KV_CONFIG", "/nowhere/config.json");
+    let (code, digest, errors) = run(hashing);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(digest.starts_with("sha256:"), "{digest}");
 }
 
 #[test]
