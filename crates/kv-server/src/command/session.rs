@@ -171,6 +171,8 @@ impl Watches {
 #[derive(Debug, Clone)]
 pub(crate) struct WatchedKey {
     pub(crate) expectation: Expectation,
+    /// When its value was to expire, in milliseconds since 1970-01-01 UTC.
+    pub(crate) expires_at_ms: Option<u64>,
     /// True if the key had expired by then and only waited for its removal:
     /// the removal is no change.
     pub(crate) was_expired: bool,

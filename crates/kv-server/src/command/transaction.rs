@@ -12,7 +12,7 @@ use super::error::{CommandError, CommandResult};
 use super::outcome::{Outcome, Requirement};
 use super::session::{Transaction, WatchedKey, Watches};
 use super::spec::Flags;
-use super::value::{put_key, split_key};
+use super::value::{is_past, put_key, split_key};
 use crate::resp::Reply;
 
 pub(crate) fn multi(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
@@ -56,9 +56,10 @@ pub(crate) fn watch(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
             return Ok(Outcome::Again(Requirement::Commit));
         }
         let stored = call.data.lookup_expired_too(database, user_key)?;
-        let was_expired = stored.is_some_and(|stored| call.data.is_expired(&stored));
+        let was_expired = stored.as_ref().is_some_and(|stored| call.data.is_expired(stored));
+        let expires_at_ms = stored.and_then(|stored| stored.expires_at_ms);
         let expectation = call.data.expectation(&key)?;
-        call.session.watches.add(key, WatchedKey { expectation, was_expired });
+        call.session.watches.add(key, WatchedKey { expectation, expires_at_ms, was_expired });
     }
     Ok(Reply::OK.into())
 }
@@ -128,7 +129,10 @@ fn are_unchanged(watches: &Watches, data: &mut DataContext<'_>) -> CommandResult
         let is_live = data.lookup_in(database, user_key)?.is_some();
         let was_removed_only = watched.was_expired && !is_live;
         if !was_removed_only {
-            if !data.is_unchanged(&watched.expectation)? {
+            // A key that has expired since may be gone without a write: a
+            // compaction leaves it out.
+            let has_expired = !watched.was_expired && is_past(watched.expires_at_ms, data.now_ms());
+            if has_expired || !data.is_unchanged(&watched.expectation)? {
                 return Ok(false);
             }
             let stored = data.lookup_expired_too(database, user_key)?;

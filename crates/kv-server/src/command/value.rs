@@ -189,7 +189,8 @@ pub(crate) fn is_expired_entry(key: &[u8], value: &[u8], now_ms: u64) -> bool {
         && decode_header(value).is_some_and(|(_, expires, _)| is_past(expires, now_ms))
 }
 
-fn is_past(expires_at_ms: Option<u64>, now_ms: u64) -> bool {
+/// True if an expiry, if there is one, lies before `now_ms`.
+pub(crate) fn is_past(expires_at_ms: Option<u64>, now_ms: u64) -> bool {
     expires_at_ms.is_some_and(|at_ms| at_ms < now_ms)
 }
 

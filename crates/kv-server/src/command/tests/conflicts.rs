@@ -174,3 +174,30 @@ proptest! {
         prop_assert_eq!(&replies(&result)[0], &Reply::Array(expected));
     }
 }
+
+/// Redis answers nil if a watched key has expired. A compaction may have left it
+/// out by then, which is no write.
+#[test]
+fn a_watched_key_that_expired_has_changed_even_if_nothing_removed_it() {
+    let executed = |setup: &[&str], later_ms: u64, is_left_out: bool| {
+        let mut store = Store::default();
+        let mut session = Session::new(1, true);
+        run(&mut store, &mut session, setup);
+        if is_left_out {
+            store.leave_out(b"\0\x01k");
+        }
+        let server = TestServer::new();
+        let now_ms = START_MS + later_ms;
+        let session = &mut session;
+        let mut driver = Driver { store: &mut store, server: &server, session, now_ms, seed: 1 };
+        let result = driver.run(&commands(&["MULTI", "SET x 1", "EXEC"]));
+        replies(&result).last() == Some(&Reply::Array(vec![Reply::OK]))
+    };
+    let watched = ["SET k v PX 100", "WATCH k"];
+    assert!(executed(&watched, 100, false), "it lives until then");
+    assert!(!executed(&watched, 101, false));
+    assert!(!executed(&watched, 101, true));
+    // What was not there, or not alive, cannot expire.
+    assert!(executed(&["WATCH k"], 101, false));
+    assert!(executed(&["SET k v", "WATCH k"], 101, false));
+}

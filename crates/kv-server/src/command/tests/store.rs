@@ -31,6 +31,12 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a key as a compaction does that leaves out what has expired: no
+    /// write, so that nothing has changed for those who expect something.
+    pub(super) fn leave_out(&mut self, key: &[u8]) {
+        assert!(self.entries.remove(key).is_some());
+    }
+
     /// Live keys and values, whatever they mean.
     pub(super) fn contents(&self) -> BTreeMap<Vec<u8>, Value> {
         let live = self.entries.iter();
