@@ -174,8 +174,9 @@ impl Connection {
         let progress = self.input.len() % PROGRESS_BYTES;
         let received = tokio::select! {
             biased;
+            // First: a client that writes without a pause always has something.
+            () = client.stopped(Stop::AfterRun) => return Err(Ended::Stopped),
             received = stream.read_buf(&mut self.input) => received?,
-            () = client.stopped(Stop::AfterRun) => return Err(Ended::Closed),
         };
         if received == 0 {
             return Err(Ended::Closed);
@@ -248,7 +249,7 @@ impl Connection {
                 "ERR the memory for clients is used up (client_memory_limit); try again later"
                     .to_owned(),
             ),
-            Ended::OutputLimit | Ended::Closed => None,
+            Ended::OutputLimit | Ended::Stopped | Ended::Closed => None,
         };
         match &ended {
             Ended::Protocol(_) => add(&counters.protocol_errors, 1),
@@ -258,8 +259,10 @@ impl Connection {
         if let Some(text) = text {
             self.output.push(&Reply::error(text), self.session.protocol);
             if self.wire.send(&mut self.output).await.is_ok() {
-                self.wire.linger().await;
+                self.wire.linger(Stop::AfterRun).await;
             }
+        } else if matches!(ended, Ended::Stopped) && self.wire.has_unread() {
+            self.wire.linger(Stop::Now).await;
         }
     }
 }

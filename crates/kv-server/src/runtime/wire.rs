@@ -23,6 +23,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) enum Ended {
     /// The client or the server had it so, or the socket failed.
     Closed,
+    /// The connection was told to end, between two runs.
+    Stopped,
     /// The client broke the protocol; it has been told, if it could be.
     Protocol(ProtocolError),
     /// The replies are over their limit, or no memory is left for them.
@@ -78,8 +80,9 @@ impl ClientWire {
         on_progress(0);
         tokio::select! {
             biased;
-            sent = output.send(stream, on_progress) => sent?,
+            // First: a client that reads without a pause always takes something.
             () = client.stopped(Stop::Now) => return Err(Ended::Closed),
+            sent = output.send(stream, on_progress) => sent?,
         }
         client.output_bytes.store(0, Relaxed);
         client.note_soft_limit(false, server.clock.uptime_ms());
@@ -101,10 +104,16 @@ impl ClientWire {
         self.hold(Held { batch, output: replies.held_bytes(), ..self.held })
     }
 
+    /// True if the client has sent what nobody has read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.stream.try_read(&mut [0]).is_ok_and(|count| count > 0)
+    }
+
     /// Takes what the client is still sending and throws it away, for a
-    /// moment: a socket closed with unread bytes would take the last reply
-    /// back before the client has seen it.
-    pub(crate) async fn linger(&mut self) {
+    /// moment or until it is told to end at least as urgently as `least`: a
+    /// socket closed with unread bytes would take the last reply back before
+    /// the client has seen it.
+    pub(crate) async fn linger(&mut self, least: Stop) {
         let stream = &mut self.stream;
         let mut scrap = [0; 4 << 10];
         let discard = async {
@@ -115,7 +124,7 @@ impl ClientWire {
         tokio::select! {
             // However it ends, the connection is closed next.
             _ = tokio::time::timeout(LINGER, discard) => {}
-            () = self.client.stopped(Stop::AfterRun) => {}
+            () = self.client.stopped(least) => {}
         }
     }
 }

@@ -106,6 +106,29 @@ impl Client {
         }
     }
 
+    /// The length of all replies until the server closes the connection: for more
+    /// than one wants to decode.
+    #[track_caller]
+    pub(crate) fn bytes_until_closed(&mut self) -> usize {
+        let mut chunk = vec![0; 256 << 10];
+        let mut bytes = std::mem::take(&mut self.unread).len();
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return bytes,
+                Ok(count) => bytes += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,
+                Err(error) => panic!("no reply: {error}"),
+            }
+        }
+    }
+
+    /// Tells the server that nothing more will come.
+    pub(crate) fn finish_sending(&self) {
+        // Fails where the server has closed the connection already.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
     /// All replies until the server closes the connection.
     #[track_caller]
     pub(crate) fn replies_until_closed(&mut self) -> Vec<Wire> {

@@ -6,6 +6,7 @@
     reason = "tests touch the outside world, and a failed unwrap is a failed test"
 )]
 
+mod busy_clients;
 mod client;
 mod clocks;
 mod codec;
