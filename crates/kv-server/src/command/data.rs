@@ -22,6 +22,7 @@ use kv_core::{Expectation, Kind, MAX_BATCH_BYTES, Value, WriteBatch};
 use super::error::{CommandError, CommandResult};
 use super::merge::merge_pending;
 use super::reader::{Direction, Entries, Reader};
+use super::reply_room::{ReplyLimits, ReplyRoom};
 use super::value::{
     MAX_STRING_BYTES, MAX_USER_KEY_BYTES, Stored, ValueType, has_expiry, key_range, put_key,
     put_string, split_key,
@@ -29,7 +30,7 @@ use super::value::{
 
 /// What one write adds to a batch besides key and payload, at most: database,
 /// tag and header here, lengths and kind there.
-const MAX_WRITE_OVERHEAD_BYTES: usize = 32;
+pub(crate) const MAX_WRITE_OVERHEAD_BYTES: usize = 32;
 
 /// The circumstances of a run.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,8 @@ pub(crate) struct RunContext {
     pub(crate) access: Access,
     /// True where a command may take seconds without holding up others.
     pub(crate) may_take_long: bool,
+    /// How long the reply to a unit may be. It decides about no write.
+    pub(crate) reply_limits: ReplyLimits,
 }
 
 /// What a reader is good for.
@@ -72,6 +75,7 @@ pub(crate) struct DataContext<'r> {
     records_reads: bool,
     reads: Vec<Expectation>,
     sets_expiry: bool,
+    reply_room: ReplyRoom,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -91,6 +95,7 @@ impl<'r> DataContext<'r> {
             records_reads: false,
             reads: Vec::new(),
             sets_expiry: false,
+            reply_room: ReplyRoom::new(context.reply_limits),
             key: Vec::new(),
             value: Vec::new(),
         }
@@ -127,6 +132,11 @@ impl<'r> DataContext<'r> {
         self.context.may_take_long
     }
 
+    /// Where the reply of the current unit is counted.
+    pub(crate) fn reply_room(&mut self) -> &mut ReplyRoom {
+        &mut self.reply_room
+    }
+
     /// The database that keys belong to from here on.
     pub(crate) fn select(&mut self, database: u8) {
         self.database = database;
@@ -150,6 +160,7 @@ impl<'r> DataContext<'r> {
         self.unit_started_at = self.batch.count();
         self.records_reads = may_write;
         self.reads.clear();
+        self.reply_room.begin_unit();
     }
 
     /// Ends a unit: if it wrote, the batch depends on what it read.
@@ -300,12 +311,15 @@ impl<'r> DataContext<'r> {
     /// its keys or none.
     pub(crate) fn check_room(&self, count: usize, bytes: usize) -> CommandResult<()> {
         let needed = count.saturating_mul(MAX_WRITE_OVERHEAD_BYTES).saturating_add(bytes);
-        if needed > MAX_BATCH_BYTES - self.batch.size_bytes() {
-            return Err(CommandError::fixed(
-                "ERR the writes of one command or transaction are limited to 1 GiB",
-            ));
+        if needed > self.room_bytes() {
+            return Err(CommandError::BATCH_TOO_LARGE);
         }
         Ok(())
+    }
+
+    /// Bytes that the batch may still grow by.
+    pub(crate) fn room_bytes(&self) -> usize {
+        MAX_BATCH_BYTES - self.batch.size_bytes()
     }
 
     /// What the engine has of an engine key, for `WATCH`. The key must not

@@ -31,6 +31,9 @@ impl CommandError {
     pub(crate) const BAD_DATABASE: CommandError =
         CommandError::fixed("ERR DB index is out of range");
 
+    pub(crate) const BATCH_TOO_LARGE: CommandError =
+        CommandError::fixed("ERR the writes of one command or transaction are limited to 1 GiB");
+
     pub(crate) const NOT_IN_TRANSACTION: CommandError =
         CommandError::fixed("ERR Command not allowed inside a transaction");
 

@@ -1,11 +1,14 @@
 //! `COMMAND`: the command table as clients read it.
 
+use std::collections::BTreeSet;
+
 use super::arguments::is_word;
 use super::call::Call;
 use super::error::{CommandError, CommandResult};
 use super::glob::Glob;
 use super::key_specs::key_specs;
 use super::outcome::Outcome;
+use super::reply_room::nested_bytes;
 use super::spec::CommandSpec;
 use super::syntax::describe_arguments;
 use super::table;
@@ -23,11 +26,14 @@ pub(crate) fn info(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     if call.args.len() == 2 {
         return command(call);
     }
-    let infos = call.args.iter_from(2).map(|name| match table::find_full(name) {
-        Some(spec) => describe(spec),
-        None => Reply::Nil,
+    let room = call.data.reply_room();
+    let infos = call.args.iter_from(2).map(|name| {
+        let Some(spec) = table::find_full(name) else { return Ok(Reply::Nil) };
+        let info = describe(spec);
+        room.take(nested_bytes(&info))?;
+        Ok(info)
     });
-    Ok(Reply::Array(infos.collect()).into())
+    Ok(Reply::Array(infos.collect::<CommandResult<_>>()?).into())
 }
 
 fn describe(spec: &CommandSpec) -> Reply {
@@ -48,12 +54,15 @@ fn describe(spec: &CommandSpec) -> Reply {
 
 pub(crate) fn docs(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
     let docs = |spec: &'static CommandSpec| (Reply::bulk(spec.name), describe_docs(spec));
-    let found: Vec<_> = if call.args.len() == 2 {
-        table::all().map(docs).collect()
-    } else {
-        call.args.iter_from(2).filter_map(table::find_full).map(docs).collect()
-    };
-    Ok(Reply::Map(found).into())
+    if call.args.len() == 2 {
+        return Ok(Reply::Map(table::all().map(docs).collect()).into());
+    }
+    // Once for each: a map has every key once, and a request may repeat a name
+    // any number of times.
+    let mut seen = BTreeSet::new();
+    let named = call.args.iter_from(2).filter_map(table::find_full);
+    let found = named.filter(|spec| seen.insert(spec.name)).map(docs);
+    Ok(Reply::Map(found.collect()).into())
 }
 
 fn describe_docs(spec: &'static CommandSpec) -> Reply {

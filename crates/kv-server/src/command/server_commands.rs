@@ -58,10 +58,8 @@ fn delete_all(call: &mut Call<'_, '_>, database: Option<u8>) -> CommandResult<Ou
     if !call.in_transaction {
         return start_job(call, Job::DeleteAll { database });
     }
-    match database {
-        Some(database) => delete_all_keys(database, call.data)?,
-        None => (0..DATABASES).try_for_each(|database| delete_all_keys(database, call.data))?,
-    }
+    let databases = database.map_or(0..=DATABASES - 1, |database| database..=database);
+    delete_all_keys(databases, call.data)?;
     Ok(Reply::OK.into())
 }
 

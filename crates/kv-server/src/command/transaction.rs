@@ -99,6 +99,7 @@ fn execute_all(transaction: &Transaction, call: &mut Call<'_, '_>) -> Outcome {
     let mut closes = false;
     for command in transaction.commands() {
         call.data.select(call.session.database);
+        let held_before = call.data.reply_room().held_bytes();
         let mut queued = Call {
             spec: command.spec,
             args: command.args.as_args(),
@@ -107,7 +108,7 @@ fn execute_all(transaction: &Transaction, call: &mut Call<'_, '_>) -> Outcome {
             server: call.server,
             in_transaction: true,
         };
-        replies.push(match run_handler(&mut queued) {
+        let reply = match run_handler(&mut queued) {
             Ok(Outcome::Reply(reply)) => reply,
             Ok(Outcome::Close(reply)) => {
                 closes = true;
@@ -115,7 +116,9 @@ fn execute_all(transaction: &Transaction, call: &mut Call<'_, '_>) -> Outcome {
             }
             Ok(Outcome::Job(_) | Outcome::Again(_)) => CommandError::NOT_IN_TRANSACTION.into(),
             Err(error) => error.into(),
-        });
+        };
+        // Behind the limit they are not kept, and never sent.
+        replies.extend(call.data.reply_room().keep_reply(reply, held_before));
     }
     let reply = Reply::Array(replies);
     if closes { Outcome::Close(reply) } else { Outcome::Reply(reply) }

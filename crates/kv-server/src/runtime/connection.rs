@@ -66,7 +66,7 @@ pub(crate) async fn serve(
         wire: ClientWire::new(stream, client, server),
         session,
         input: Vec::new(),
-        output: Output::default(),
+        output: Output::new(),
         unauthenticated_bytes: 0,
         is_transfer_noted: false,
     };
@@ -236,6 +236,9 @@ impl Connection {
     async fn say_farewell(&mut self, ended: Ended) {
         // Nothing more is executed: others need the memory, and the last reply does.
         self.input = Vec::new();
+        if matches!(ended, Ended::OutputLimit) {
+            self.output.clear();
+        }
         self.session.discard();
         self.decoder =
             RequestDecoder::new(limits(&self.wire.server.config(), self.session.authenticated));

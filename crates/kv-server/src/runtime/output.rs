@@ -5,12 +5,8 @@ use std::io;
 use kv_core::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::command::SHARED_VALUE_BYTES;
 use crate::resp::{Protocol, Reply, put_header};
-
-/// Values from this size on are sent from where they lie, a table or memory
-/// table, instead of being copied: a copy costs more than another write call,
-/// and a slow reader would make the server hold it.
-const SHARED_VALUE_BYTES: usize = 64 << 10;
 
 /// Memory that an idle connection keeps for its next replies, in bytes.
 const MAX_IDLE_BYTES: usize = 16 << 10;
@@ -19,8 +15,12 @@ const MAX_IDLE_BYTES: usize = 16 << 10;
 const MAX_IDLE_VALUES: usize = 64;
 
 /// Encoded replies, with large values left out and remembered by place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Output {
+    /// The most bytes that are copied for the replies of one part of a run.
+    limit_bytes: usize,
+    /// True once there were more: no more are taken.
+    is_over: bool,
     bytes: Vec<u8>,
     /// Values, each with the offset in `bytes` that it goes before.
     values: Vec<(usize, Value)>,
@@ -35,7 +35,40 @@ pub(crate) struct Mark {
 }
 
 impl Output {
+    pub(crate) fn new() -> Output {
+        Output {
+            limit_bytes: usize::MAX,
+            is_over: false,
+            bytes: Vec::new(),
+            values: Vec::new(),
+            value_bytes: 0,
+        }
+    }
+
+    /// Sets how many bytes may be copied from here on.
+    pub(crate) fn set_limit(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+    }
+
+    /// True if replies were over the limit. What is here is not all of them
+    /// then, and must not be sent.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.is_over
+    }
+
+    /// Notes that a reply was over the limit before it came here.
+    pub(crate) fn note_over_limit(&mut self) {
+        self.is_over = true;
+    }
+
     pub(crate) fn push(&mut self, reply: &Reply, protocol: Protocol) {
+        if !self.is_over {
+            self.encode(reply, protocol);
+            self.is_over |= self.bytes.len() > self.limit_bytes;
+        }
+    }
+
+    fn encode(&mut self, reply: &Reply, protocol: Protocol) {
         match reply {
             Reply::Bulk(value) if value.len() >= SHARED_VALUE_BYTES => {
                 put_header(&mut self.bytes, b'$', value.len() as i64);
@@ -60,6 +93,7 @@ impl Output {
     /// Takes back everything behind `mark`, with its memory: there may have been
     /// none for it.
     pub(crate) fn truncate(&mut self, mark: Mark) {
+        self.is_over = false;
         self.bytes.truncate(mark.bytes);
         self.values.truncate(mark.values);
         self.shrink();
@@ -70,6 +104,11 @@ impl Output {
     fn shrink(&mut self) {
         self.bytes.shrink_to(MAX_IDLE_BYTES);
         self.values.shrink_to(MAX_IDLE_VALUES);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.truncate(Mark { bytes: 0, values: 0 });
     }
 
     /// Bytes held in memory for these replies alone: for large values, which lie
@@ -107,10 +146,7 @@ impl Output {
             start = *end;
         }
         send_all(stream, &self.bytes[start..], &mut sent, &mut on_progress).await?;
-        self.bytes.clear();
-        self.values.clear();
-        self.shrink();
-        self.value_bytes = 0;
+        self.clear();
         Ok(())
     }
 }
@@ -137,6 +173,27 @@ async fn send_all(
 mod tests {
     use super::*;
 
+    #[test]
+    fn replies_are_taken_up_to_the_limit_and_no_further() {
+        let bulk = Reply::bulk([b'v'; 1000]);
+        let wide = Reply::Array(vec![bulk.clone(); 1000]);
+        let deep = (0..3).fold(wide.clone(), |inner, _| Reply::Array(vec![inner; 10]));
+        for reply in [wide, deep] {
+            let mut output = Output::new();
+            output.set_limit(10_000);
+            let start = output.mark();
+            output.push(&reply, Protocol::Resp3);
+            assert!(output.is_over_limit());
+            assert!(output.held_bytes() <= 2 * 11_100, "{}", output.held_bytes());
+            let copied = output.copied_bytes();
+            output.push(&bulk, Protocol::Resp3);
+            assert_eq!(output.copied_bytes(), copied, "nothing more is taken");
+            output.truncate(start);
+            (0..9).for_each(|_| output.push(&bulk, Protocol::Resp3));
+            assert!(!output.is_over_limit());
+        }
+    }
+
     /// Replies that are one large value each.
     fn push_large(output: &mut Output, count: usize) {
         let value = Value::from(vec![b'v'; SHARED_VALUE_BYTES]);
@@ -146,7 +203,7 @@ mod tests {
     #[test]
     fn places_of_large_values_count_and_are_given_back() {
         let idle_bytes = MAX_IDLE_BYTES + MAX_IDLE_VALUES * size_of::<(usize, Value)>();
-        let mut output = Output::default();
+        let mut output = Output::new();
         let start = output.mark();
         push_large(&mut output, 10_000);
         let places_bytes = 10_000 * size_of::<(usize, Value)>();

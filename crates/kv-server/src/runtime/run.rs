@@ -20,6 +20,7 @@
 use std::sync::Arc;
 
 use kv_core::{Error, Result, SeqNo, WriteBatch};
+use kv_engine::ReadMode;
 use tokio::sync::oneshot;
 
 use super::counters::add;
@@ -29,8 +30,10 @@ use super::server::Server;
 use super::view::EngineView;
 use super::wire::{ClientWire, Ended};
 use crate::command::{
-    Access, DataContext, Job, Outcome, Requirement, RunContext, Session, command_name, execute,
+    Access, DataContext, Job, Outcome, ReplyLimits, Requirement, RunContext, Session, command_name,
+    execute,
 };
+use crate::config::Config;
 use crate::resp::{Reply, Requests};
 
 /// Replies that are sent before the run goes on, in bytes.
@@ -106,7 +109,7 @@ impl<'a> Run<'a> {
                 }
                 continue;
             };
-            if self.output.copied_bytes() as u64 > self.server.config().client_output_limit {
+            if self.output.is_over_limit() {
                 return Err(Ended::OutputLimit);
             }
             circumstances = match part_end {
@@ -182,7 +185,10 @@ impl<'a> Run<'a> {
         view: &EngineView,
         circumstances: Circumstances,
     ) -> (WriteBatch, PartEnd) {
+        let reply_limits = reply_limits(&self.server.config());
+        self.output.set_limit(reply_limits.bytes);
         let context = RunContext {
+            reply_limits,
             now_ms: self.now_ms,
             // The position keeps two parts of a run from drawing the same.
             seed: self.seed.wrapping_add(self.next as u64),
@@ -209,7 +215,10 @@ impl<'a> Run<'a> {
                     break;
                 }
             }
-            if self.output.len() > SEND_BYTES {
+            if data.reply_room().is_over() {
+                self.output.note_over_limit();
+            }
+            if self.output.len() > SEND_BYTES || self.output.is_over_limit() {
                 part_end = PartEnd::RepliesLarge;
                 break;
             }
@@ -266,6 +275,13 @@ impl<'a> Run<'a> {
             let name = command_name(self.requests.get(last));
             self.wire.client.note_session(self.session, name);
         }
+    }
+}
+
+fn reply_limits(config: &Config) -> ReplyLimits {
+    ReplyLimits {
+        bytes: usize::try_from(config.client_output_limit).unwrap_or(usize::MAX),
+        are_tables_mapped: config.read_mode == ReadMode::Map,
     }
 }
 

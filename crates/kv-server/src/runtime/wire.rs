@@ -62,7 +62,7 @@ impl ClientWire {
         }
         let bytes = output.len();
         let held = Held { output: output.held_bytes(), ..self.held };
-        if !self.hold(held) {
+        if output.is_over_limit() || !self.hold(held) {
             return Err(Ended::OutputLimit);
         }
         let ClientWire { stream, client, server, .. } = self;

@@ -18,6 +18,7 @@ mod operation;
 mod process;
 mod process_limits;
 mod protection;
+mod reply_limits;
 mod runs;
 mod scrub;
 mod secrets;

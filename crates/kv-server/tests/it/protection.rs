@@ -180,35 +180,6 @@ fn one_client_too_many_is_told_so() {
     assert_eq!(server.connect().say("PING"), Wire::Simple("PONG".to_owned()));
 }
 
-#[test]
-fn replies_over_the_limit_end_their_connection() {
-    let server = TestServer::with(|config| config.client_output_limit = 1 << 20);
-    let mut client = server.connect();
-    let value = vec![b'v'; 60_000];
-    client.call([&b"SET"[..], b"a", &value]);
-    let mut many = vec!["MGET"];
-    many.resize(18, "a");
-    assert_eq!(client.call(&many).items().len(), 17);
-    many.resize(19, "a");
-    client.send(&request(&many));
-    assert_eq!(client.replies_until_closed(), []);
-    let mut client = server.connect();
-    assert_eq!(info(&mut client, "client_output_buffer_limit_disconnections"), "1");
-}
-
-#[test]
-fn a_value_over_the_limit_is_sent_from_where_it_lies() {
-    let server = TestServer::with(|config| config.client_output_limit = 1 << 20);
-    let mut client = server.connect();
-    let value = vec![b'v'; 5 << 20];
-    client.call([&b"SET"[..], b"large", &value]);
-    for _ in 0..2 {
-        assert_eq!(client.call(["GET", "large"]), Wire::Bulk(value.clone()));
-        assert_eq!(client.call(["MGET", "large", "large"]).items().len(), 2);
-        client.call(["KV.FLUSH"]);
-    }
-}
-
 /// Waits until `bytes` of some client wait for the rest of their request, or until
 /// none do.
 #[track_caller]

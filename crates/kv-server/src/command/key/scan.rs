@@ -1,10 +1,10 @@
 //! Commands that walk over the keys of a database.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 use super::super::arguments::{integer, is_word};
 use super::super::call::Call;
-use super::super::data::DataContext;
+use super::super::data::{DataContext, MAX_WRITE_OVERHEAD_BYTES};
 use super::super::error::{CommandError, CommandResult};
 use super::super::glob::Glob;
 use super::super::outcome::{Outcome, Requirement};
@@ -22,8 +22,12 @@ const DEFAULT_COUNT: usize = 10;
 const MAX_SHORT_COUNT: usize = 1_000;
 
 /// Keys that `SCAN` visits at most in one call, whatever `COUNT` says: bounds
-/// the memory of its reply.
+/// the time it takes.
 const MAX_COUNT: usize = 1_000_000;
+
+/// Bytes of keys behind which `SCAN` ends a call, whatever `COUNT` says: bounds
+/// the memory of its reply, as keys may be long.
+const MAX_SCAN_BYTES: usize = 16 << 20;
 
 /// Memory that the reply to `KEYS` may take, in bytes.
 const MAX_KEYS_BYTES: usize = 512 << 20;
@@ -36,7 +40,8 @@ pub(crate) fn keys(args: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<
     let pattern = Glob::new(&args[1]);
     let prefix = pattern.literal_prefix();
     let mut found = Vec::new();
-    let mut reply_bytes = 0;
+    let (mut reply_bytes, mut key_bytes) = (0, 0);
+    let room_bytes = data.reply_room().left_bytes();
     let database = data.database();
     for entry in data.live_keys(database, &prefix, Bound::Unbounded, Direction::Forward)? {
         let (key, _) = entry?;
@@ -45,8 +50,15 @@ pub(crate) fn keys(args: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<
             if reply_bytes > MAX_KEYS_BYTES {
                 return refuse("ERR the reply to KEYS would be over 512 MiB; use SCAN");
             }
+            key_bytes += key.len();
+            if key_bytes > room_bytes {
+                break;
+            }
             found.push(Reply::Bulk(key.into()));
         }
+    }
+    if key_bytes > room_bytes {
+        return Err(data.reply_room().refuse());
     }
     Ok(Reply::Array(found))
 }
@@ -61,18 +73,41 @@ pub(crate) fn dbsize(_: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<R
     Ok(Reply::Integer(count))
 }
 
-/// Deletes every key of a database within the current unit.
-pub(crate) fn delete_all_keys(database: u8, data: &mut DataContext<'_>) -> CommandResult<()> {
-    let keys = data
-        .live_keys(database, b"", Bound::Unbounded, Direction::Forward)?
-        .map(|entry| entry.map(|(key, _)| key))
-        .collect::<CommandResult<Vec<_>>>()?;
-    data.check_room(keys.len(), keys.iter().map(Vec::len).sum())?;
+/// Deletes every key of the databases within the current unit, or, if the batch
+/// has no room for that, none.
+pub(crate) fn delete_all_keys(
+    databases: RangeInclusive<u8>,
+    data: &mut DataContext<'_>,
+) -> CommandResult<()> {
+    let mut room_bytes = data.room_bytes();
+    let mut keys = Vec::new();
+    for database in databases {
+        let entries = data.live_keys(database, b"", Bound::Unbounded, Direction::Forward)?;
+        let live = entries.map(|entry| entry.map(|(key, _)| key));
+        keys.push((database, collect_deletes(live, &mut room_bytes)?));
+    }
     let selected = data.database();
-    data.select(database);
-    let result = keys.iter().try_for_each(|key| data.delete(key));
+    let result = keys.iter().try_for_each(|(database, keys)| {
+        data.select(*database);
+        keys.iter().try_for_each(|key| data.delete(key))
+    });
     data.select(selected);
     result
+}
+
+/// Collects keys for as long as a batch with their deletes has room.
+fn collect_deletes(
+    keys: impl Iterator<Item = CommandResult<Vec<u8>>>,
+    room_bytes: &mut usize,
+) -> CommandResult<Vec<Vec<u8>>> {
+    let mut collected = Vec::new();
+    for key in keys {
+        let key = key?;
+        let needed = key.len() + MAX_WRITE_OVERHEAD_BYTES;
+        *room_bytes = room_bytes.checked_sub(needed).ok_or(CommandError::BATCH_TOO_LARGE)?;
+        collected.push(key);
+    }
+    Ok(collected)
 }
 
 /// A key next to a random point between the first and the last key.
@@ -154,18 +189,20 @@ pub(crate) fn scan(call: &mut Call<'_, '_>) -> CommandResult<Outcome> {
         ScanPosition::From(key) => Bound::Included(key.as_slice()),
     };
     let prefix = options.pattern.map(|pattern| pattern.literal_prefix()).unwrap_or_default();
-    let mut found = Vec::new();
+    let max_bytes = MAX_SCAN_BYTES.min(call.data.reply_room().left_bytes() / 2);
+    let (mut found, mut found_bytes) = (Vec::new(), 0);
     let mut last_visited = None;
     let mut is_finished = true;
     for (visited, entry) in
         call.data.live_keys(database, &prefix, after, Direction::Forward)?.enumerate()
     {
         let (key, stored) = entry?;
-        if visited == options.count {
+        if visited == options.count || found_bytes > max_bytes {
             is_finished = false;
             break;
         }
         if options.takes(&key, &stored)? {
+            found_bytes += key.len();
             found.push(Reply::bulk(&key));
         }
         last_visited = Some(key);
@@ -206,4 +243,22 @@ fn parse_scan_options(args: Args<'_>) -> CommandResult<ScanOptions<'_>> {
         }
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_collected_no_further_than_there_is_room() {
+        let mut taken = 0;
+        let mut endless = std::iter::repeat_with(|| Ok(vec![b'k'; 68])).inspect(|_| taken += 1);
+        let mut room_bytes = 1050;
+        let refused = collect_deletes(&mut endless, &mut room_bytes);
+        assert_eq!(refused, Err(CommandError::BATCH_TOO_LARGE));
+        drop(endless);
+        assert_eq!(taken, 11, "one more than ten of a hundred bytes");
+        let fits = collect_deletes(std::iter::repeat_n(Ok(vec![b'k'; 68]), 10), &mut 1000);
+        assert_eq!(fits.map(|keys| keys.len()), Ok(10));
+    }
 }

@@ -49,7 +49,7 @@ pub(crate) fn mget(args: Args<'_>, data: &mut DataContext<'_>) -> CommandResult<
     let values = args.iter_from(1).map(|key| {
         Ok(match data.lookup(key)? {
             Some(stored) if stored.value_type == ValueType::String => {
-                Reply::Bulk(stored.into_payload())
+                Reply::Bulk(data.reply_room().keep(stored.into_payload())?)
             }
             _ => Reply::Nil,
         })

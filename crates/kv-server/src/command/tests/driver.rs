@@ -6,12 +6,17 @@ use kv_core::Error;
 use super::store::Store;
 use super::test_server::TestServer;
 use crate::command::{
-    Access, DataContext, Job, Outcome, Requirement, RunContext, Session, delete_step, execute,
+    Access, DataContext, Job, Outcome, ReplyLimits, Requirement, RunContext, Session, delete_step,
+    execute,
 };
 use crate::resp::{OwnedArgs, Protocol, Reply};
 
 /// Where scripts start: 2026-01-01 UTC, in milliseconds.
 pub(super) const START_MS: u64 = 1_767_225_600_000;
+
+/// Replies of any length.
+pub(super) const NO_LIMITS: ReplyLimits =
+    ReplyLimits { bytes: usize::MAX, are_tables_mapped: true };
 
 /// Keys that one step of a deletion takes: few, so that tests see many steps.
 const KEYS_PER_STEP: usize = 3;
@@ -62,6 +67,7 @@ impl Driver<'_> {
                 seed: self.seed.wrapping_add(first as u64),
                 access,
                 may_take_long,
+                reply_limits: NO_LIMITS,
             };
             let mut data = DataContext::new(&view, context);
             let end = self.execute_part(&commands[first..], &mut data, &mut result);

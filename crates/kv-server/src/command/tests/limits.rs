@@ -1,13 +1,20 @@
 //! Sizes at and beyond their limits, and what must not be done with them.
 
-use super::driver::{Driver, START_MS};
+use super::driver::{Driver, NO_LIMITS, START_MS};
 use super::scripts::split;
 use super::store::Store;
 use super::test_server::{PASSWORD, TestServer};
+use crate::command::reply_room::nested_bytes;
 use crate::command::session::MAX_QUEUED_BYTES;
 use crate::command::value::{MAX_STRING_BYTES, MAX_USER_KEY_BYTES};
-use crate::command::{Access, DataContext, Outcome, Requirement, RunContext, Session, execute};
+use crate::command::{
+    Access, DataContext, Outcome, ReplyLimits, Requirement, RunContext, Session, execute,
+};
 use crate::resp::{OwnedArgs, Reply};
+
+fn context(access: Access, may_take_long: bool) -> RunContext {
+    RunContext { now_ms: START_MS, seed: 1, access, may_take_long, reply_limits: NO_LIMITS }
+}
 
 fn reply(store: &mut Store, arguments: &[&[u8]]) -> Reply {
     let server = TestServer::new();
@@ -61,8 +68,7 @@ fn a_command_waits_for_the_commit_of_a_large_run() {
     let store = Store::default();
     let server = TestServer::new();
     let mut session = Session::new(1, true);
-    let context =
-        RunContext { now_ms: START_MS, seed: 1, access: Access::Update, may_take_long: false };
+    let context = context(Access::Update, false);
     let mut data = DataContext::new(&store, context);
     let large = vec![b'x'; 600_000];
     let set = OwnedArgs::of([b"SET", &b"k"[..], &large]);
@@ -79,7 +85,7 @@ fn what_may_take_long_asks_for_a_run_of_its_own() {
     let server = TestServer::new();
     let mut session = Session::new(1, true);
     for (may_take_long, access) in [(false, Access::ReadOnly), (true, Access::Update)] {
-        let context = RunContext { now_ms: START_MS, seed: 1, access, may_take_long };
+        let context = context(access, may_take_long);
         let mut data = DataContext::new(&store, context);
         let mut asks_for_long = |line: &str| {
             let args = split(line);
@@ -114,8 +120,7 @@ fn a_transaction_has_a_largest_size() {
 
     let store = Store::default();
     let server = TestServer::new();
-    let context =
-        RunContext { now_ms: START_MS, seed: 1, access: Access::Update, may_take_long: false };
+    let context = context(Access::Update, false);
     let mut data = DataContext::new(&store, context);
     let refused = execute(set.as_args(), &mut session, &mut data, &server);
     let text = "ERR the transaction is over its limit of 1 GiB";
@@ -187,4 +192,77 @@ fn without_the_password_only_a_few_commands_are_open() {
     let hello = ask(&["HELLO", "3", "AUTH", "default", PASSWORD, "SETNAME", "me"]);
     assert!(matches!(hello, Reply::Map(_)));
     assert_eq!(ask(&["CLIENT", "GETNAME"]), Reply::bulk("me"));
+}
+
+/// Executes commands with replies of at most a few thousand bytes; whether one was
+/// over the limit, with the last reply and what the batch writes.
+fn with_short_replies(store: &Store, commands: &[OwnedArgs]) -> (bool, Reply, u32) {
+    let server = TestServer::new();
+    let mut session = Session::new(1, true);
+    let limits = ReplyLimits { bytes: 5000, are_tables_mapped: true };
+    let context = RunContext { reply_limits: limits, ..context(Access::Update, true) };
+    let mut data = DataContext::new(store, context);
+    let mut last = Reply::Nil;
+    for command in commands {
+        match execute(command.as_args(), &mut session, &mut data, &server) {
+            Outcome::Reply(reply) => last = reply,
+            other => panic!("{other:?}"),
+        }
+    }
+    (data.reply_room().is_over(), last, data.into_batch().count())
+}
+
+/// A short request can ask for any length.
+#[test]
+fn no_more_of_a_reply_is_collected_than_may_be_sent() {
+    let mut store = Store::default();
+    reply(&mut store, &[b"SET", b"k", &[b'v'; 1000]]);
+    let words = |line: &[&str], word: &'static str, count: usize| {
+        OwnedArgs::of(line.iter().copied().chain(std::iter::repeat_n(word, count)))
+    };
+    let transaction = |inner: OwnedArgs, count: usize| {
+        let queued = std::iter::repeat_n(inner, count);
+        let first = [split("MULTI"), split("SET a 1")];
+        first.into_iter().chain(queued).chain([split("SET b 2"), split("EXEC")]).collect()
+    };
+    let cases: [(&str, Vec<OwnedArgs>, u32); 6] = [
+        ("MGET", vec![words(&["MGET"], "k", 1000)], 0),
+        ("COMMAND INFO", vec![words(&["COMMAND", "INFO"], "set", 1000)], 0),
+        ("EXEC of GET", transaction(split("GET k"), 1000), 2),
+        ("EXEC of MGET", transaction(words(&["MGET"], "k", 3), 1000), 2),
+        ("EXEC of KEYS", transaction(split("KEYS *"), 5000), 2),
+        ("EXEC of COMMAND", transaction(split("COMMAND"), 10), 2),
+    ];
+    for (name, commands, writes) in cases {
+        let (is_over, last, written) = with_short_replies(&store, &commands);
+        assert!(is_over, "{name}");
+        let table_bytes = nested_bytes(&reply(&mut store, &[b"COMMAND"]));
+        let held = nested_bytes(&last);
+        assert!(held < 5000 + 1000 * size_of::<Reply>() + table_bytes, "{name} held {held}");
+        assert_eq!(written, writes, "{name}: a long reply is no reason not to write");
+    }
+    // One value may have any length, and a name has its documentation once.
+    let (is_over, last, _) = with_short_replies(&store, &[words(&["MGET"], "k", 5)]);
+    assert!(!is_over && matches!(last, Reply::Array(values) if values.len() == 5));
+    reply(&mut store, &[b"SET", b"k", &[b'v'; 60_000]]);
+    let (is_over, last, _) = with_short_replies(&store, &[words(&["MGET"], "k", 1)]);
+    assert!(!is_over && nested_bytes(&last) > 60_000);
+    let (_, last, _) = with_short_replies(&store, &[words(&["COMMAND", "DOCS"], "SET", 1000)]);
+    assert!(matches!(last, Reply::Map(docs) if docs.len() == 1));
+}
+
+/// Where tables are not mapped a value holds the block that it was read in.
+#[test]
+fn values_that_are_held_in_memory_count_whatever_their_size() {
+    let mut store = Store::default();
+    reply(&mut store, &[b"SET", b"k", &[b'v'; 100_000]]);
+    for (are_tables_mapped, is_over) in [(true, false), (false, true)] {
+        let limits = ReplyLimits { bytes: 150_000, are_tables_mapped };
+        let context = RunContext { reply_limits: limits, ..context(Access::ReadOnly, false) };
+        let mut data = DataContext::new(&store, context);
+        let mut session = Session::new(1, true);
+        let mget = split("MGET k k k");
+        execute(mget.as_args(), &mut session, &mut data, &TestServer::new());
+        assert_eq!(data.reply_room().is_over(), is_over);
+    }
 }
