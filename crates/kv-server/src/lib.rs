@@ -34,7 +34,8 @@
 //! Invariants:
 //!
 //! * A reply leaves only when its write is as durable as configured.
-//! * The writes of one run, and of one `EXEC`, are one atomic batch.
+//! * The writes of one command, and of one `EXEC`, are one atomic batch, unless
+//!   the command says otherwise (`FLUSHALL`).
 //! * A command depends on its arguments, the data, the time and a seed that
 //!   the runtime hands it, and on nothing else.
 //! * Bytes from a client never cause a panic, and memory follows the bytes

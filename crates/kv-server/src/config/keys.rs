@@ -244,7 +244,8 @@ static KEYS: [Key; 27] = [
         name: "client_output_limit",
         redis_name: None,
         summary: "The most bytes of replies that wait for one client. A request that needs more \
-                  ends its connection; values are sent from where they lie and count little.",
+                  ends its connection; values of 64 KiB and more are sent from where they lie \
+                  and count little, but with `read_mode` pread.",
         is_live: true,
         field: Field::Size {
             min: MIB,
@@ -279,7 +280,8 @@ static KEYS: [Key; 27] = [
     Key {
         name: "client_memory_limit",
         redis_name: None,
-        summary: "The most memory for requests and replies of all clients together.",
+        summary: "The most memory for requests and replies of all clients together, beside what \
+                  the commands under way are just making.",
         is_live: true,
         field: Field::Size {
             min: 16 * MIB,

@@ -17,8 +17,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "A reply leaves when the write is as durable as configured; by default that is after `fdatasync`.",
     ),
     ("all keys", "A key has at most {longest key} bytes, a string at most {longest string}."),
-    ("`COMMAND DOCS`", "Summaries and complexities are our own; histories are left out."),
+    ("`COMMAND DOCS`", "Summaries and complexities are our own; histories are left out, and a command that is named twice is there once."),
     ("`COMMAND INFO`", "Tips are left out."),
+    (
+        "`CONFIG SET`",
+        "Changes the running server, never the file, which `CONFIG REWRITE` refuses to write. Parameters of Redis that clients set and this server has no use for, `maxmemory`, `maxmemory-policy`, `appendonly`, `save` and such, are accepted, remembered and without effect: nothing is evicted, and `durability` says when a write is safe.",
+    ),
     (
         "`DBSIZE`, `KEYS`, `LCS`",
         "They look at many keys or bytes and run aside, so that other clients are not held up.",
@@ -35,7 +39,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("`INCRBYFLOAT`", "Computes and prints as Redis does on x86; hexadecimal numbers are refused."),
     (
         "`KEYS`, `SCAN`",
-        "Keys come in order. A pattern that takes too many steps to match is an error, and so is a reply to `KEYS` of more than 512 MiB.",
+        "Keys come in order. A pattern that takes too many steps to match is an error, and so is a reply to `KEYS` of more than 512 MiB. `SCAN` may end a call before `COUNT`, at 16 MiB of keys.",
     ),
     ("`LCS`", "The product of the lengths is limited to 16 million."),
     (
