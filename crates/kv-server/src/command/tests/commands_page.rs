@@ -17,7 +17,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "A reply leaves when the write is as durable as configured; by default that is after `fdatasync`.",
     ),
     ("all keys", "A key has at most {longest key} bytes, a string at most {longest string}."),
-    ("`COMMAND DOCS`", "Summaries and complexities are our own; histories are left out, and a command that is named twice is there once."),
+    (
+        "`COMMAND DOCS`",
+        "Summaries and complexities are our own; histories are left out, and a command that is named twice is there once.",
+    ),
     ("`COMMAND INFO`", "Tips are left out."),
     (
         "`CONFIG SET`",
