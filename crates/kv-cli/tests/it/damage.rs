@@ -203,9 +203,9 @@ fn an_open_database_is_refused_with_the_holder() {
 #[test]
 fn a_directory_without_a_database_stays_empty() {
     let tool = Tool::new();
-    for command in [
-        "scan", "stats", "levels", "flush", "compact", "verify", "dump-manifest", "dump-wal",
-    ] {
+    for command in
+        ["scan", "stats", "levels", "flush", "compact", "verify", "dump-manifest", "dump-wal"]
+    {
         let complaint = tool.run(&[command, "."]).failed(3);
         assert!(complaint.contains("there is no database here"), "{command}: {complaint}");
     }

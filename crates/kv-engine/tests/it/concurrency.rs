@@ -173,7 +173,13 @@ fn sleeping_writers_are_synced_by_whoever_commits_for_them() {
 /// Submits a batch whose callback submits the next one, `links` times; counts those
 /// that the thread `watched` was made to commit.
 fn chain(engine: &Engine, links: u32, watched: ThreadId, counted: &Arc<AtomicU64>) -> Receiver<()> {
-    fn link(engine: Engine, left: u32, watched: ThreadId, counted: Arc<AtomicU64>, end: Sender<()>) {
+    fn link(
+        engine: Engine,
+        left: u32,
+        watched: ThreadId,
+        counted: Arc<AtomicU64>,
+        end: Sender<()>,
+    ) {
         let mut batch = WriteBatch::new();
         batch.put(b"left", &left.to_be_bytes()).unwrap();
         let next = engine.clone();

@@ -87,7 +87,7 @@ pub(super) const MUTANTS: [Mutant; 9] = [
         hunt: Hunt::Simulation,
         bug: "a manifest whose first record never made it hides its predecessor",
         file: "kv-engine/src/manifest_load.rs",
-        original: "    Ok((records > 0).then_some(loaded))",
-        code: "    Ok((MUTANT || records > 0).then_some(loaded))",
+        original: "    Ok((edits > 0).then_some(loaded))",
+        code: "    Ok((MUTANT || edits > 0).then_some(loaded))",
     },
 ];

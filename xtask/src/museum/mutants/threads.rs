@@ -4,7 +4,7 @@
 
 use super::{Hunt, Mutant};
 
-pub(super) const MUTANTS: [Mutant; 26] = [
+pub(super) const MUTANTS: [Mutant; 30] = [
     Mutant {
         name: "synced-through-too-far",
         hunt: Hunt::Schedules("commit::writers_of_all_kinds"),
