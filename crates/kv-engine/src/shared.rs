@@ -2,9 +2,9 @@
 //!
 //! Lock order, outermost first: threads, writer role, work of callers, pass of the
 //! scrub, sync role, manifest, change of the space, directory, busy set, view change,
-//! pending groups, segment state. The findings of the scrub and its place, in this
-//! order, the signals, and the callbacks that are to be called are the innermost:
-//! nothing is taken under them. Nothing else nests. No lock that a caller needs is
+//! pending groups, segment state. What the disk's space is waited for, the findings of
+//! the scrub and its place, in this order, the signals, and the callbacks that are to be
+//! called are the innermost: nothing is taken under them. Nothing else nests. No lock that a caller needs is
 //! held across a write of a background thread.
 
 use std::sync::Arc;
