@@ -95,8 +95,8 @@ pub(super) const MUTANTS: [Mutant; 30] = [
     },
     Mutant {
         name: "sleeping-writers-left-unsynced",
-        hunt: Hunt::Schedules("commit::stalled_and_sleeping"),
-        bug: "the background commits for a sleeping writer and asks for no sync",
+        hunt: Hunt::Schedules("commit::segments_are_switched"),
+        bug: "a flush on demand commits for a sleeping writer and asks for no sync",
         file: "kv-engine/src/commit.rs",
         original: "        if self.commit_queued() {
             self.request_sync();",
