@@ -30,9 +30,11 @@ pub(super) const MUTANTS: [Mutant; 8] = [
         hunt: Hunt::Simulation,
         bug: "files are removed on the word of an edit that is not durable (LevelDB #189)",
         file: "kv-engine/src/manifest.rs",
-        original: "        self.log.append(&payload)?;
+        original: "            self.log.append(&payload)?;
+        }
         self.log.sync()",
-        code: "        self.log.append(&payload)?;
+        code: "            self.log.append(&payload)?;
+        }
         if MUTANT { self.log.flush() } else { self.log.sync() }",
     },
     Mutant {
