@@ -19,6 +19,7 @@ use crate::live_table::LiveTable;
 use crate::names;
 use crate::quarantine;
 use crate::scrub::ScrubPlace;
+use crate::space::discard;
 
 /// Zeros written ahead into a new manifest: within them a torn edit can be told
 /// from a damaged one. Enough for some hundred edits.
@@ -95,6 +96,8 @@ pub(crate) struct Manifest {
     snapshot_end: u64,
     /// Bytes on the disk are not those that were written.
     is_damaged: bool,
+    /// A successor was begun that found no space, and that could not be removed.
+    has_leftover: bool,
     state: ManifestState,
     version: Arc<Version<LiveTable>>,
 }
@@ -132,9 +135,16 @@ impl Manifest {
         let name = names::manifest(id);
         let created = LogWriter::create(&*env.fs, &name, header, PREWRITTEN_BYTES);
         let begun = created.and_then(|log| {
-            let (snapshot_end, is_damaged) = (0, false);
-            let mut manifest =
-                Manifest { id, header, log, snapshot_end, is_damaged, state, version };
+            let mut manifest = Manifest {
+                id,
+                header,
+                log,
+                snapshot_end: 0,
+                is_damaged: false,
+                has_leftover: false,
+                state,
+                version,
+            };
             manifest.make_room(&manifest.snapshot())?;
             Ok(manifest)
         });
@@ -227,10 +237,17 @@ impl Manifest {
         if self.is_damaged && env.fs.create_dir(names::QUARANTINE).is_err() {
             return Ok(None);
         }
+        let next_name = names::manifest(self.id + 1);
+        if self.has_leftover && !discard(&*env.fs, &next_name) {
+            return Ok(None);
+        }
+        self.has_leftover = false;
         let version = Arc::clone(&self.version);
         let (database_id, state) = (self.header.database_id, self.state.clone());
         let mut next = match Manifest::begin(env, self.id + 1, database_id, state, version) {
             Err(error) if error.is_out_of_space() || error.is_out_of_resources() => {
+                // Else it would be in the way of the next attempt.
+                self.has_leftover = !discard(&*env.fs, &next_name);
                 return Ok(None);
             }
             outcome => outcome?,

@@ -21,7 +21,7 @@ use kv_wal::LogWriter;
 use crate::names;
 use crate::primitives::Mutex;
 use crate::shared::Shared;
-use crate::space::SMALL_SEGMENT_BYTES;
+use crate::space::{SMALL_SEGMENT_BYTES, discard};
 
 /// A segment ready to take records.
 pub(crate) struct PreparedSegment {
@@ -56,6 +56,9 @@ struct State {
     retired: VecDeque<Retired>,
     prepared: Option<PreparedSegment>,
     requested: bool,
+    /// An attempt to prepare one found no space, and neither could its file be
+    /// removed, which would be in the way of the next attempt.
+    has_leftover: bool,
 }
 
 impl State {
@@ -69,7 +72,8 @@ impl State {
 impl Segments {
     /// Starts with the segments that recovery found or made.
     pub(crate) fn new(names: BTreeMap<u64, String>) -> Segments {
-        let state = State { names, retired: VecDeque::new(), prepared: None, requested: false };
+        let (retired, prepared) = (VecDeque::new(), None);
+        let state = State { names, retired, prepared, requested: false, has_leftover: false };
         Segments { state: Mutex::new(state) }
     }
 
@@ -163,6 +167,7 @@ impl Shared {
                 return Ok(false);
             }
         }
+        self.clear_next_name()?;
         let id = self.manifest.lock().state().newest_segment + 1;
         let uid = self.env.entropy.random_id();
         let log = self.create_segment(id, uid, names::NEXT_SEGMENT).and_then(|log| {
@@ -171,8 +176,8 @@ impl Shared {
         });
         let log = log.inspect_err(|error| {
             if error.is_out_of_space() || error.is_out_of_resources() {
-                // What cannot be removed now is a leftover for the next open.
-                let _ = self.env.fs.remove(names::NEXT_SEGMENT);
+                let is_gone = discard(&*self.env.fs, names::NEXT_SEGMENT);
+                self.segments.state.lock().has_leftover = !is_gone;
             }
         })?;
         let mut state = self.segments.state.lock();
@@ -180,6 +185,19 @@ impl Shared {
         state.names.insert(id, names::NEXT_SEGMENT.into());
         state.prepared = Some(PreparedSegment { id, log });
         Ok(true)
+    }
+
+    /// Removes what the last attempt could not remove.
+    fn clear_next_name(&self) -> Result<()> {
+        if !self.segments.state.lock().has_leftover {
+            return Ok(());
+        }
+        if !discard(&*self.env.fs, names::NEXT_SEGMENT) {
+            // It was want of space that left it: waited for like any other.
+            return Err(self.no_space());
+        }
+        self.segments.state.lock().has_leftover = false;
+        Ok(())
     }
 
     fn create_segment(&self, id: u64, uid: [u8; 16], name: &str) -> Result<LogWriter> {

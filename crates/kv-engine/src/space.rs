@@ -152,6 +152,12 @@ pub(crate) fn hold_reserve(fs: &dyn Fs, options: &Options) -> Result<bool> {
     }
 }
 
+/// Removes what an attempt that found no space has left, if anything; false if that
+/// fails as well.
+pub(crate) fn discard(fs: &dyn Fs, name: &str) -> bool {
+    fs.remove(name).or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) }).is_ok()
+}
+
 impl Shared {
     pub(crate) fn no_space(&self) -> Error {
         Error::NoSpace { directory: self.env.fs.describe() }

@@ -221,3 +221,32 @@ fn without_a_reserve_a_full_disk_loses_nothing_either() {
     disk.set_capacity(None);
     assert_holds(&open(&disk, options), &model, "opened again");
 }
+
+/// A mended bug, found on a failing device: a file that could not be finished for want
+/// of space, and not be removed either, was in the way of the next attempt, and ended
+/// writing.
+#[test]
+fn what_an_attempt_without_space_leaves_is_not_in_the_way_of_the_next() {
+    let options = Options { manifest_edit_bytes: 1, ..tiny() };
+    for name in ["wal_next.log", "MANIFEST_*"] {
+        let disk = SimDisk::new(3);
+        let engine = open(&disk, options.clone());
+        disk.inject(Fault::new(Failure::NoSpace).of(Operation::ZeroFill).on(name).times(1));
+        // Also for the next attempt, or for the two looks at the first.
+        disk.inject(Fault::new(Failure::Device).of(Operation::Remove).on(name).times(2));
+        let mut model = Model::new();
+        for number in 0..60 {
+            while let Err(error) = engine.put(&key(number), b"value") {
+                assert!(matches!(error, Error::NoSpace { .. }), "{name}: {error}");
+                settle(&engine);
+            }
+            model.insert(key(number), b"value".to_vec());
+            settle(&engine);
+        }
+        let removed = disk.history().iter().filter(|line| line.contains("remove")).count();
+        assert!(removed > 2, "{name}: {removed}");
+        assert!(!engine.stats().disk_full, "{name}");
+        engine.close().unwrap();
+        assert_holds(&open(&disk, options.clone()), &model, name);
+    }
+}
