@@ -110,7 +110,7 @@ fn a_power_cut_anywhere_on_the_way_from_many_segments_to_one_loses_nothing() {
     for directory_model in [DirectoryModel::Weak, DirectoryModel::Ext4] {
         let sim = SimOptions { directory_model, ..SimOptions::default() };
         for times in [MANY, 4 * MANY] {
-            let disk = restarted(times, sim.clone());
+            let disk = restarted(times, sim);
             let begin = disk.op_count();
             let engine = open(&disk, options());
             let expected = contents(&engine);

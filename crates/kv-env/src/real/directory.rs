@@ -156,12 +156,12 @@ mod tests {
         let (parent, path) = (root.path().join("parent"), root.path().join("parent/database"));
         // tempfile makes the root, which is empty as well.
         assert_eq!(not_surely_durable(&path), [&path, &parent, root.path()]);
-        std::fs::create_dir(&parent).unwrap();
+        rustix::fs::mkdir(&parent, DIRECTORY_MODE).unwrap();
         assert_eq!(not_surely_durable(&path), [&path, &parent]);
-        std::fs::create_dir(&path).unwrap();
+        rustix::fs::mkdir(&path, DIRECTORY_MODE).unwrap();
         assert_eq!(not_surely_durable(&path), [&path]);
         create_with_parents(&path).unwrap();
-        std::fs::write(path.join("LOCK"), b"").unwrap();
+        rustix::fs::mkdir(path.join("quarantine"), DIRECTORY_MODE).unwrap();
         assert!(not_surely_durable(&path).is_empty());
     }
 }
