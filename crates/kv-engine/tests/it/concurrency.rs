@@ -119,7 +119,7 @@ fn writes_during_close_are_done_or_refused() {
             })
             .collect();
         while engine.stats().writes < 500 {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         engine.close().unwrap();
         writers.into_iter().map(|writer| writer.join().unwrap()).sum()
