@@ -80,8 +80,7 @@ impl Shared {
         let writer = {
             let mut role = guard.holding(self.commit.writer.lock());
             // All that there is room for; the sync comes with the end of the log.
-            let mut no_bound = usize::MAX;
-            self.commit_as_holder(&mut role, &mut no_bound);
+            self.commit_as_holder(&mut role, usize::MAX);
             // From here on the queue is answered with `Closed`.
             role.take()
         };

@@ -81,6 +81,7 @@ pub(crate) struct Committed {
     owes_sync: bool,
     /// There is no room for what is queued.
     is_stalled: bool,
+    groups: usize,
 }
 
 impl CommitQueue {
@@ -222,8 +223,9 @@ impl Shared {
         loop {
             let Some(role) = self.commit.writer.try_lock() else { return owes_sync };
             let mut role = guard.holding(role);
-            let outcome = self.commit_as_holder(&mut role, &mut groups_left);
+            let outcome = self.commit_as_holder(&mut role, groups_left);
             owes_sync |= outcome.owes_sync;
+            groups_left -= outcome.groups;
             drop(role);
             fence(Ordering::SeqCst);
             // What finds no room is committed once the background has made some; if it
@@ -239,14 +241,14 @@ impl Shared {
         }
     }
 
-    /// Commits what is queued, `groups_left` groups at most.
+    /// Commits what is queued, at most `max_groups` groups.
     pub(crate) fn commit_as_holder(
         &self,
         role: &mut Option<Writer>,
-        groups_left: &mut usize,
+        max_groups: usize,
     ) -> Committed {
-        let mut outcome = Committed { owes_sync: false, is_stalled: false };
-        while *groups_left > 0 && !self.commit.requests.is_empty() {
+        let mut outcome = Committed { owes_sync: false, is_stalled: false, groups: 0 };
+        while outcome.groups < max_groups && !self.commit.requests.is_empty() {
             let writer = role.as_mut().ok_or(Error::Closed);
             let writer = writer.and_then(|writer| self.poison.check().map(|()| writer));
             let writer = match writer {
@@ -259,7 +261,7 @@ impl Shared {
             if self.make_room(writer) {
                 let group = self.commit.drain(self.options.wal_batch_size);
                 outcome.owes_sync |= self.commit_group(writer, group);
-                *groups_left -= 1;
+                outcome.groups += 1;
             } else if let Some(error) = self.refusal_for_want_of_room() {
                 self.refuse_queued(&error);
             } else {

@@ -48,20 +48,28 @@ enum Level {
     Stuck,
 }
 
-/// A compaction that did not fit: one at least as large will not either.
+/// A compaction that did not fit.
 #[derive(Debug, Clone, Copy)]
 struct Misfit {
     input_bytes: u64,
     free_bytes: u64,
 }
 
+impl Misfit {
+    /// True if a compaction of `input_bytes` would not fit either: one at least as
+    /// large, while there is no more space than there was.
+    fn rules_out(self, input_bytes: u64, free_bytes: u64) -> bool {
+        input_bytes >= self.input_bytes && free_bytes <= self.free_bytes
+    }
+}
+
 /// What the engine knows of the disk's space.
 pub(crate) struct Space {
     level: AtomicU8,
     reserve_bytes: u64,
-    /// Writes were committed since the disk became full and are in memory only.
+    /// Writes were committed since the disk became full, and are in memory only.
     /// Changed by the holder of the writer role.
-    deletes_taken: AtomicBool,
+    holds_writes: AtomicBool,
     /// The last compaction that did not fit.
     misfit: Mutex<Option<Misfit>>,
     /// Why background work waits, where it is not for space: it found no file
@@ -78,7 +86,7 @@ impl Space {
         Space {
             level: AtomicU8::new(level as u8),
             reserve_bytes: reserve_bytes(options),
-            deletes_taken: AtomicBool::new(false),
+            holds_writes: AtomicBool::new(false),
             misfit: Mutex::new(None),
             waits_for: Mutex::new(None),
             change: Mutex::new(()),
@@ -178,7 +186,7 @@ impl Shared {
     /// by the holder of the writer role, who is also the one to freeze it.
     pub(crate) fn note_writes_to_full_disk(&self) {
         if self.space.is_full() {
-            self.space.deletes_taken.store(true, Relaxed);
+            self.space.holds_writes.store(true, Relaxed);
         }
     }
 
@@ -226,7 +234,7 @@ impl Shared {
             return Ok(true);
         }
         self.signals.wake_compact();
-        if !self.space.deletes_taken.load(Relaxed) {
+        if !self.space.holds_writes.load(Relaxed) {
             return Ok(false);
         }
         match self.try_freeze() {
@@ -261,7 +269,7 @@ impl Shared {
             None => Some(false),
         };
         if frozen.is_some() {
-            self.space.deletes_taken.store(false, Relaxed);
+            self.space.holds_writes.store(false, Relaxed);
         }
         frozen
     }
@@ -276,9 +284,8 @@ impl Shared {
             return Ok(true);
         }
         let free = self.env.fs.free_space()?;
-        let has_failed = self.space.misfit.lock().is_some_and(|misfit| {
-            plan.input_bytes >= misfit.input_bytes && free <= misfit.free_bytes
-        });
+        let misfit = *self.space.misfit.lock();
+        let has_failed = misfit.is_some_and(|misfit| misfit.rules_out(plan.input_bytes, free));
         let is_worth_it = self.space.is_full() || free >= plan.input_bytes;
         let fits = !has_failed && is_worth_it;
         if !fits {
@@ -313,5 +320,21 @@ impl Shared {
             Background::Threads => None,
             Background::Manual => self.check_space().err(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mended bug. One large compaction that did not fit kept back every smaller one,
+    /// which might have made the space for it.
+    #[test]
+    fn a_misfit_rules_out_what_is_as_large_until_there_is_more_space() {
+        let misfit = Misfit { input_bytes: 1000, free_bytes: 600 };
+        assert!(misfit.rules_out(1000, 600));
+        assert!(misfit.rules_out(5000, 10));
+        assert!(!misfit.rules_out(999, 600), "a smaller one is tried");
+        assert!(!misfit.rules_out(1000, 601), "there is more space");
     }
 }

@@ -47,6 +47,25 @@ fn writes_during_close_are_done_or_refused() {
     explore(800, || close_under(roomy()));
 }
 
+/// The last to come, who passed for open a moment before, and finds the writer role
+/// with the close: it is answered although nobody comes after it.
+#[test]
+fn the_last_write_before_a_close_is_answered() {
+    explore(2000, || {
+        let world = World::new(roomy());
+        let writers = ["a", "b"].map(|name| {
+            world.spawn(move |world| {
+                is_done_or_refused(world.write(name, Call::Write(Durability::Os)));
+            })
+        });
+        world.engine.close().unwrap();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        world.check();
+    });
+}
+
 #[test]
 fn a_close_finds_flushes_and_compactions_at_work() {
     explore(600, || close_under(tiny()));

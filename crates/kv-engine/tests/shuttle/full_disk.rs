@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kv_engine::{Durability, Error, FlushSize, Options, WriteBatch};
+use kv_env::SimDisk;
 
 use crate::explore::explore;
 use crate::world::{Call, World, tiny};
@@ -50,8 +51,7 @@ fn writers_are_served_again_once_there_is_space() {
             ..tiny()
         };
         let world = World::new(options);
-        let used: u64 = used_bytes(&world);
-        world.disk.set_capacity(Some(used + (40 << 10)));
+        world.disk.set_capacity(Some(used_bytes(&world.disk) + (40 << 10)));
         let writers = [0, 1].map(|writer| {
             world.spawn(move |world| {
                 for round in 0..3 {
@@ -74,6 +74,7 @@ fn writers_are_served_again_once_there_is_space() {
     assert!(WAS_FULL.load(Ordering::Relaxed), "the disk was full for somebody");
 }
 
-fn used_bytes(world: &World) -> u64 {
-    world.disk.fs().list().unwrap().iter().map(|entry| entry.len).sum()
+/// Bytes of all files.
+pub(crate) fn used_bytes(disk: &SimDisk) -> u64 {
+    disk.fs().list().unwrap().iter().map(|entry| entry.len).sum()
 }

@@ -6,14 +6,22 @@ use std::sync::{Arc, OnceLock};
 use kv_engine::{Durability, KeyRange, Options};
 use kv_env::{Operation, SimDisk};
 
-use crate::full_disk::noise;
+use crate::full_disk::{noise, used_bytes};
 use crate::overtaken::{UNSYNCED, runs_in, submit};
-use crate::steered::{at_every_step, once};
+use crate::steered::{Stage, at_every_step, once};
 use crate::world::{World, roomy, tiny};
 
 fn table_files(disk: &SimDisk) -> usize {
     let files = disk.fs().list().unwrap();
     files.iter().filter(|entry| entry.name.ends_with(".db")).count()
+}
+
+/// Rests until the patience of everyone in the background has ended. Without work
+/// nobody waits for time after that, and comes to the rescue of others by chance.
+fn await_idleness(stage: &Stage) {
+    for _ in 0..4 {
+        stage.rest();
+    }
 }
 
 /// A mended bug. Files of tables that a compaction has replaced stay while a snapshot
@@ -29,10 +37,7 @@ fn the_files_of_a_dropped_snapshot_are_removed_on_an_idle_engine() {
         let snapshot = world.engine.snapshot();
         world.write("d", UNSYNCED).unwrap();
         world.engine.compact().unwrap();
-        // Also the patience of those who wait for an idle tree ends.
-        for _ in 0..4 {
-            stage.rest();
-        }
+        await_idleness(stage);
         let live = world.engine.stats().tables as usize;
         assert!(table_files(&world.disk) > live, "the snapshot holds files");
         drop(snapshot);
@@ -95,6 +100,27 @@ fn lasting_bytes(disk: &SimDisk) -> u64 {
     files.iter().filter(|file| !file.name.starts_with("wal_0")).map(|file| file.len).sum()
 }
 
+/// A writer comes while another one gives the writer role up, finds it taken and goes
+/// to sleep: the one who leaves has to look at the queue again.
+#[test]
+fn whoever_leaves_the_writer_role_looks_again() {
+    let stops = at_every_step(|stage| {
+        let world = World::new(roomy());
+        await_idleness(stage);
+        let at_write = stage.clone();
+        let holder = world.spawn_as("holder", move |world| {
+            at_write.stop("holder");
+            world.write("a", UNSYNCED).unwrap();
+        });
+        stage.rest();
+        world.write("b", UNSYNCED).unwrap();
+        holder.join().unwrap();
+        stage.leave_alone();
+        world.finish();
+    });
+    assert!(stops > 10, "the holder was stopped: {stops}");
+}
+
 /// Whoever holds the writer role commits for others, but not for ever: the sync thread
 /// goes on, and hands on to itself.
 #[test]
@@ -118,4 +144,36 @@ fn what_a_holder_of_the_writer_role_hands_on_is_committed() {
         world.finish();
     });
     assert!(stops > 10, "the holder was stopped: {stops}");
+}
+
+/// A mended bug. On a full disk a delete was noted before it was committed. A flush that
+/// came in between took the note for what it had just frozen, and the delete, alone in
+/// memory, gave nothing back.
+#[test]
+fn a_delete_on_a_full_disk_is_flushed_although_a_flush_overtakes_it() {
+    let stops = at_every_step(|stage| {
+        let options = Options { reserve_bytes: Some(256 << 10), ..tiny() };
+        let world = World::new(options);
+        await_idleness(stage);
+        world.disk.set_capacity(Some(used_bytes(&world.disk) + (40 << 10)));
+        let refused =
+            (0..200u8).find(|&number| world.engine.put(&[number], &noise(number.into())).is_err());
+        assert!(refused.is_some(), "the disk is full");
+        stage.rest();
+        world.engine.delete(&[0]).unwrap();
+        let at_delete = stage.clone();
+        let deleter = world.spawn_as("deleter", move |world| {
+            at_delete.stop("deleter");
+            world.engine.delete(&[1]).unwrap();
+        });
+        deleter.join().unwrap();
+        stage.leave_alone();
+        await_idleness(stage);
+        let stats = world.engine.stats();
+        assert!(stats.disk_full, "{stats:?}");
+        assert_eq!(stats.memtable_entries, 0, "{stats:?}");
+        world.disk.set_capacity(None);
+        world.engine.close().unwrap();
+    });
+    assert!(stops > 10, "the delete was stopped: {stops}");
 }

@@ -40,6 +40,8 @@ struct Plan {
     /// Threads that wait for time, or for somebody who calls before.
     waiting: VecDeque<TaskId>,
     looks: usize,
+    /// The name of the thread that runs only where no other one can.
+    held_back: Option<&'static str>,
 }
 
 impl Stage {
@@ -54,6 +56,17 @@ impl Stage {
     pub(crate) fn stop(&self, name: &'static str) {
         let mut plan = self.plan();
         plan.victim = Some((name, plan.step));
+    }
+
+    /// From now on thread `name` makes a step only when no other thread can make
+    /// one, stopped ones included: it is overtaken wherever it can be.
+    pub(crate) fn hold_back(&self, name: &'static str) {
+        self.plan().held_back = Some(name);
+    }
+
+    /// Nobody is held back any more.
+    pub(crate) fn let_go(&self) {
+        self.plan().held_back = None;
     }
 
     /// No step counts any more.
@@ -127,9 +140,13 @@ impl Scheduler for Steered {
         }
         // A parked thread is offered as well: it may wake without a reason. Here
         // it never does, so that a wake-up that was forgotten shows.
-        let awake: Vec<TaskId> =
-            offered.iter().filter(|task| task.runnable()).map(|task| task.id()).collect();
-        Some(plan.choose(&awake, current.map(|task| task.id())))
+        let (held_back, awake): (Vec<&Task>, Vec<&Task>) = offered
+            .iter()
+            .filter(|task| task.runnable())
+            .partition(|task| plan.held_back.is_some() && task.name().as_deref() == plan.held_back);
+        let awake: Vec<TaskId> = awake.iter().map(|task| task.id()).collect();
+        let chosen = plan.choose(&awake, current.map(|task| task.id()));
+        Some(chosen.unwrap_or_else(|| held_back[0].id()))
     }
 
     fn next_u64(&mut self) -> u64 {
@@ -159,27 +176,24 @@ impl Plan {
 
     /// The running thread as long as it can; then the newest, for callers are
     /// newer than the engine's own threads; then those who wait for time, for a
-    /// while; then a stopped one.
-    fn choose(&mut self, awake: &[TaskId], current: Option<TaskId>) -> TaskId {
+    /// while; then a stopped one. `None` if nobody is awake.
+    fn choose(&mut self, awake: &[TaskId], current: Option<TaskId>) -> Option<TaskId> {
         let is_busy = |id: &TaskId| !self.stopped.contains(id) && !self.waiting.contains(id);
         if let Some(current) = current.filter(|id| awake.contains(id) && is_busy(id)) {
-            return current;
+            return Some(current);
         }
         if let Some(&newest) = awake.iter().rev().find(|id| is_busy(id)) {
-            return newest;
+            return Some(newest);
         }
         if self.looks > 0
             && let Some(looking) = take_first(&mut self.waiting, awake)
         {
             self.looks -= 1;
-            return looking;
+            return Some(looking);
         }
         self.looks = LOOKS;
         self.victim = None;
-        let rested = take_first(&mut self.stopped, awake);
-        rested
-            .or_else(|| take_first(&mut self.waiting, awake))
-            .expect("a thread that is awake is busy, waiting or stopped")
+        take_first(&mut self.stopped, awake).or_else(|| take_first(&mut self.waiting, awake))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{Hunt, Mutant};
 
-pub(super) const MUTANTS: [Mutant; 26] = [
+pub(super) const MUTANTS: [Mutant; 30] = [
     Mutant {
         name: "synced-through-too-far",
         hunt: Hunt::Schedules("commit::writers_of_all_kinds"),
@@ -31,6 +31,14 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         file: "kv-engine/src/sync.rs",
         original: "|| !pending.groups.is_empty()",
         code: "|| (!MUTANT && !pending.groups.is_empty())",
+    },
+    Mutant {
+        name: "no-second-look-at-the-queue",
+        hunt: Hunt::Schedules("left_behind::whoever_leaves"),
+        bug: "a request that came while the writer role was given up is left behind",
+        file: "kv-engine/src/commit.rs",
+        original: "            if waits || self.commit.requests.is_empty()",
+        code: "            if MUTANT || waits || self.commit.requests.is_empty()",
     },
     Mutant {
         name: "room-made-too-early",
@@ -233,6 +241,19 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         if is_news {",
     },
     Mutant {
+        name: "next-segment-made-twice",
+        hunt: Hunt::Schedules("overtaken::a_segment_is_not_made_twice"),
+        bug: "a segment is made under the name of one that a freeze has just taken",
+        file: "kv-engine/src/segments.rs",
+        original: "            if !state.requested || state.next_name_is_taken() {",
+        code: "            let is_taken = if MUTANT {
+                state.prepared.is_some() || !state.retired.is_empty()
+            } else {
+                state.next_name_is_taken()
+            };
+            if !state.requested || is_taken {",
+    },
+    Mutant {
         name: "retired-segment-left-unsealed",
         hunt: Hunt::Schedules("overtaken::a_flush_that_overtakes"),
         bug: "a flush removes the segment of a memory table under the active name",
@@ -251,12 +272,34 @@ pub(super) const MUTANTS: [Mutant; 26] = [
         code: FREEZE_TAIL_REORDERED,
     },
     Mutant {
+        name: "more-memory-tables-than-allowed",
+        hunt: Hunt::Schedules("overtaken::no_more_memory_tables"),
+        bug: "writers fill memory tables faster than they are flushed, without a bound",
+        file: "kv-engine/src/commit.rs",
+        original: "        if self.view.load().frozen.len() < MAX_FROZEN
+            && let",
+        code: "        if (MUTANT || self.view.load().frozen.len() < MAX_FROZEN)
+            && let",
+    },
+    Mutant {
         name: "view-changed-without-its-lock",
         hunt: Hunt::Schedules("swapped::an_install"),
         bug: "of a freeze and an install at once one is lost",
         file: "kv-engine/src/shared.rs",
         original: "        let _guard = self.view_change.lock();",
         code: "        let _guard = (!MUTANT).then(|| self.view_change.lock());",
+    },
+    Mutant {
+        name: "queue-left-behind-at-close",
+        hunt: Hunt::Schedules("closing::the_last_write"),
+        bug: "a write that came while the engine closed is never answered",
+        file: "kv-engine/src/close.rs",
+        original: "        self.drive_writer();
+        outcome",
+        code: "        if !MUTANT {
+            self.drive_writer();
+        }
+        outcome",
     },
     Mutant {
         name: "closing-tells-nobody",
