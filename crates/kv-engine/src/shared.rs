@@ -4,8 +4,8 @@
 //! scrub, sync role, manifest, change of the space, directory, busy set, view change,
 //! pending groups, segment state. What the disk's space is waited for, the findings of
 //! the scrub and its place, in this order, the signals, and the callbacks that are to be
-//! called are the innermost: nothing is taken under them. Nothing else nests. No lock that a caller needs is
-//! held across a write of a background thread.
+//! called are the innermost: nothing is taken under them. Nothing else nests. No lock
+//! that a caller needs is held across a write of a background thread.
 
 use std::sync::Arc;
 use std::time::Duration;
