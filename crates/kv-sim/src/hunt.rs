@@ -1,12 +1,14 @@
 //! Looking for a broken promise over many seeds.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use crate::crash::{Effort, Figures, cut_everywhere};
 use crate::generate::script_of;
+use crate::panics;
 use crate::parallel;
 use crate::patience::receive;
 use crate::run::{Failure, run};
@@ -55,16 +57,18 @@ fn watched(
     let (report, outcome) = mpsc::channel();
     let worked_on = script.clone();
     thread::spawn(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&worked_on)));
+        let outcome = outcome.map_err(|panic| panics::message(&*panic).to_owned());
         // Nobody listens any more after a hang.
-        let _ = report.send(work(&worked_on));
+        let _ = report.send(outcome);
     });
-    receive(&outcome, patience, histories).unwrap_or_else(|error| {
-        let what = match error {
-            RecvTimeoutError::Timeout => format!("no end after {patience:?}: the engine hangs"),
-            RecvTimeoutError::Disconnected => "the thread of the history has died".into(),
-        };
-        Err(Box::new(Failure { step: script.steps.len(), script, what, log: Vec::new() }))
-    })
+    let what = match receive(&outcome, patience, histories) {
+        Ok(Ok(outcome)) => return outcome,
+        Ok(Err(panic)) => format!("a panic between two steps: {panic}"),
+        Err(RecvTimeoutError::Timeout) => format!("no end after {patience:?}: the engine hangs"),
+        Err(RecvTimeoutError::Disconnected) => "the thread of the history has died".into(),
+    };
+    Err(Box::new(Failure { step: script.steps.len(), script, what, log: Vec::new() }))
 }
 
 fn attempt(script: &Script, cuts: Option<Effort>) -> Result<Figures, Box<Failure>> {

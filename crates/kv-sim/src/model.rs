@@ -244,8 +244,12 @@ impl History {
     /// The disk goes on from where it was after `op` ops: what came later has
     /// not happened.
     pub(crate) fn rewind(&mut self, op: u64) {
-        let later = self.entries.iter().position(|entry| entry.begun >= op && entry.number > 0);
-        self.entries.truncate(later.unwrap_or(self.entries.len()));
+        let has_happened = |entry: &Entry| {
+            let is_acknowledged = entry.acknowledged.is_some_and(|moment| moment <= op);
+            entry.number == 0 || entry.begun < op || is_acknowledged
+        };
+        let last = self.entries.iter().rposition(has_happened).expect("the start has happened");
+        self.entries.truncate(last + 1);
         for entry in &mut self.entries {
             for moment in [&mut entry.acknowledged, &mut entry.durable, &mut entry.refused] {
                 *moment = moment.filter(|moment| *moment <= op);
@@ -395,6 +399,25 @@ mod tests {
         assert_eq!(allowed(&history, 60), [1, 2], "the first was promised before");
         assert_eq!(history.states_behind_damage(60, Loss::Unsynced).len(), 2);
         assert!(!history.beginning_with(1).is_log_damaged(60), "another disk");
+    }
+
+    /// A mended bug of the simulation. What writes nothing is acknowledged without an
+    /// op of the disk: a kill at that very op finds it, and so it has happened.
+    #[test]
+    fn what_is_acknowledged_without_an_op_has_happened_before_the_next_one() {
+        let mut history = history();
+        let refused = history.begin(&[Change::Delete(1)], false, 40);
+        history.refuse(refused, 40);
+        let empty = history.begin(&[], true, 40);
+        history.acknowledge(empty, false, 40);
+        let later = history.begin(&[Change::Put(2, 7)], false, 40);
+        history.acknowledge(later, true, 45);
+        let found = history.explain(&history.state(empty).clone(), 40, Loss::Nothing).unwrap();
+        assert_eq!(found, empty);
+        history.rewind(40);
+        history.reopened(found, 50);
+        assert!(history.explain(&history.state(empty).clone(), 60, Loss::Unsynced).is_ok());
+        assert_eq!(history.entries.len(), empty + 1, "what came later has not happened");
     }
 
     #[test]

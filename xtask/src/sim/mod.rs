@@ -11,6 +11,7 @@ mod volume;
 use std::path::PathBuf;
 
 use clap::Args;
+use kv_sim::Effort;
 
 use crate::failure::{Failure, Outcome};
 
@@ -57,11 +58,13 @@ pub(crate) fn run(options: &SimOptions) -> Outcome {
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let volume = volume::Volume { threads, from: options.from };
+    let cuts = options.cut.then_some(Effort::ORDINARY);
     if let Some(seed) = options.seed {
-        return replay::script(&kv_sim::script_of(seed), options.cut);
+        let cuts = cuts.map(|effort| effort.with_seed(seed));
+        return replay::script(&kv_sim::script_of(seed), cuts);
     }
     if let Some(path) = &options.script {
-        return replay::file(path, options.cut);
+        return replay::file(path, cuts);
     }
     volume.control()?;
     if let Some((from, to)) = options.seeds {

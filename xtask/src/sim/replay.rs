@@ -13,14 +13,15 @@ use crate::failure::{Context, Outcome};
 const REGRESSIONS: &str = "crates/kv-sim/regressions";
 
 /// Replays a script file.
-pub(super) fn file(path: &Path, cut: bool) -> Outcome {
+pub(super) fn file(path: &Path, cuts: Option<Effort>) -> Outcome {
     let text = std::fs::read_to_string(path).context(path.display())?;
     let parsed = text.parse::<Script>();
-    script(&parsed.map_err(|error| broken(&format!("{}: {error}", path.display())))?, cut)
+    script(&parsed.map_err(|error| broken(&format!("{}: {error}", path.display())))?, cuts)
 }
 
-/// Replays a history, and with `cut` cuts it at every op.
-pub(super) fn script(script: &Script, cut: bool) -> Outcome {
+/// Replays a history, and with `cuts` cuts it at every op: the effort's seed has to be
+/// that of the run that has found something.
+pub(super) fn script(script: &Script, cuts: Option<Effort>) -> Outcome {
     println!("{:#?}", script.settings);
     match kv_sim::run_with_log(script) {
         Err(failure) => return failed(&failure, "replay"),
@@ -29,8 +30,8 @@ pub(super) fn script(script: &Script, cut: bool) -> Outcome {
             println!("{:?}", run.tally);
         }
     }
-    if cut {
-        match kv_sim::cut_everywhere(script, &Effort::ORDINARY) {
+    if let Some(effort) = cuts {
+        match kv_sim::cut_everywhere(script, &effort) {
             Err(failure) => return failed(&failure, "replay-cut"),
             Ok(figures) => println!("{figures:?}"),
         }

@@ -113,8 +113,8 @@ pub fn repair(source: &Env, target: &Env, options: &RepairOptions) -> Result<Rep
     repair.run(target_lock)
 }
 
-/// Locks a database that is only read. A failing device is often mounted for reading only: then
-/// there can be no lock, and no engine either.
+/// Locks a database that is only read. A failing device is often mounted for reading
+/// only: then there can be no lock, and no engine either.
 pub(crate) fn lock_source(source: &Env) -> Result<Option<Box<dyn DirLock>>> {
     match source.fs.lock(names::LOCK) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {

@@ -25,8 +25,17 @@ fn forge(change: fn(&mut VersionEdit), more: Vec<VersionEdit>) -> (SimDisk, Stri
     (disk, name)
 }
 
-/// Has the manifest say other edits; its name.
+/// Has the manifest say other edits, without an end; its name.
 fn rewrite(disk: &SimDisk, change: impl FnOnce(Vec<VersionEdit>) -> Vec<VersionEdit>) -> String {
+    rewrite_with(disk, change, |log| log.sync())
+}
+
+/// The same with the end that `end` gives it.
+fn rewrite_with(
+    disk: &SimDisk,
+    change: impl FnOnce(Vec<VersionEdit>) -> Vec<VersionEdit>,
+    end: fn(&mut LogWriter) -> kv_core::Result<()>,
+) -> String {
     let name = kv_engine::current_manifest(&disk.env()).unwrap().unwrap();
     let header = kv_wal::read_header(&*disk.fs(), &name, kv_core::FileKind::Manifest).unwrap();
     let edits = kv_engine::read_manifest_edits(&*disk.fs(), &name).unwrap();
@@ -36,7 +45,7 @@ fn rewrite(disk: &SimDisk, change: impl FnOnce(Vec<VersionEdit>) -> Vec<VersionE
         let lsn = log.end().0;
         log.append(&edit.encode(header.seed(), lsn).unwrap()).unwrap();
     }
-    log.sync().unwrap();
+    end(&mut log).unwrap();
     disk.write_file(&name, &forgery.read_file(&name).unwrap());
     name
 }
@@ -54,6 +63,43 @@ fn an_impossible_edit_is_damage_of_the_manifest() {
     let report = verify_directory(&disk.env(), true).unwrap();
     let problem = &report.problems[0];
     assert_eq!((&problem.file, problem.offset), (&name, Some(*offset)), "{report:?}");
+}
+
+/// The records of a long edit are followed by those that they say, or by nothing where
+/// a crash came in between; but not by others, and not by the end of the file.
+#[test]
+fn records_that_do_not_belong_together_are_damage_of_the_manifest() {
+    let begun = |left: &str| VersionEdit {
+        properties: [("!records_left".to_owned(), left.into())].into(),
+        ..VersionEdit::default()
+    };
+    let plain = VersionEdit { next_file_id: Some(900), ..VersionEdit::default() };
+    let close = |log: &mut LogWriter| log.finish();
+    type End = fn(&mut LogWriter) -> kv_core::Result<()>;
+    let cases: [(Vec<VersionEdit>, End, &str); 4] = [
+        (vec![begun("2"), VersionEdit::default()], close, "do not belong together"),
+        (vec![begun("1"), plain], close, "do not belong together"),
+        (vec![begun("1")], close, "in the middle of an edit"),
+        (vec![begun("none")], close, "how many of its records follow"),
+    ];
+    for (more, end, expected) in cases {
+        let disk = SimDisk::new(3);
+        drop(open(&disk, tiny()));
+        let disk = disk.crash(CrashChoice::All);
+        let name = rewrite_with(&disk, |edits| edits.into_iter().chain(more).collect(), end);
+        let Err(error) = Engine::open_in(disk.env(), tiny()) else {
+            panic!("{expected}: it opens")
+        };
+        let Error::Corruption { file, what, .. } = &error else { panic!("{error}") };
+        assert!(*file == name && what.contains(expected), "{error}");
+        let report = verify_directory(&disk.env(), true).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.file == name), "{report:?}");
+    }
+    let disk = SimDisk::new(3);
+    drop(open(&disk, tiny()));
+    let disk = disk.crash(CrashChoice::All);
+    rewrite(&disk, |edits| edits.into_iter().chain([begun("1")]).collect());
+    drop(open(&disk, tiny()));
 }
 
 /// Neither the open nor the check nor the repair counts them all.

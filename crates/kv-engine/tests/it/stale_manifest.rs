@@ -2,8 +2,10 @@
 //! creation the power cut short has its length and anything in its sectors.
 
 use kv_core::{FileHeader, FileKind};
-use kv_engine::{Engine, Error, current_manifest, read_manifest_edits, verify_directory};
-use kv_env::SimDisk;
+use kv_engine::{
+    Engine, Error, VersionEdit, current_manifest, read_manifest_edits, verify_directory,
+};
+use kv_env::{CrashChoice, SimDisk};
 use kv_wal::LogWriter;
 
 use crate::support::{contents, generations, open, tiny};
@@ -11,16 +13,26 @@ use crate::support::{contents, generations, open, tiny};
 const HEADER_BYTES: usize = 4096;
 const SECTOR_BYTES: usize = 512;
 
+/// What the manifest of `disk` says: its snapshot, and edits.
+fn edits_of(disk: &SimDisk) -> Vec<VersionEdit> {
+    let name = current_manifest(&disk.env()).unwrap().unwrap();
+    read_manifest_edits(&*disk.fs(), &name).unwrap()
+}
+
 /// A successor of the manifest of `disk`, of which `records` were written: the
 /// snapshot, and an edit.
 fn successor(disk: &SimDisk, id: u64, records: usize) -> Vec<u8> {
+    successor_with(disk, id, &edits_of(disk)[..records])
+}
+
+/// A successor of the manifest of `disk` in which that was written.
+fn successor_with(disk: &SimDisk, id: u64, records: &[VersionEdit]) -> Vec<u8> {
     let name = current_manifest(&disk.env()).unwrap().unwrap();
     let header = kv_wal::read_header(&*disk.fs(), &name, FileKind::Manifest).unwrap();
     let header = FileHeader { file_id: id, file_uid: [9; 16], ..header };
-    let edits = read_manifest_edits(&*disk.fs(), &name).unwrap();
     let forgery = SimDisk::new(4);
     let mut log = LogWriter::create(&*forgery.fs(), "forgery", header, 64 << 10).unwrap();
-    for edit in &edits[..records] {
+    for edit in records {
         log.append(&edit.encode(header.seed(), log.end().0).unwrap()).unwrap();
         log.sync().unwrap();
     }
@@ -43,20 +55,39 @@ fn stale_bytes_in_an_unfinished_manifest_do_not_keep_a_database_from_opening() {
         (1, HEADER_BYTES),
         (1, HEADER_BYTES + 64),
     ] {
-        let what = format!("{records} records, stale from {from} on");
         let (disk, manifests) = generations(5);
-        let expected = &manifests[2].0;
         let bytes = with_stale_bytes(successor(&disk, 4, records), from);
-        disk.write_file("MANIFEST_000004", &bytes);
-        assert_eq!(current_manifest(&disk.env()).unwrap().as_ref(), Some(expected), "{what}");
-        let report = verify_directory(&disk.env(), true).unwrap();
-        assert_eq!((report.problems, report.unused), (vec![], vec!["MANIFEST_000004".into()]));
-        let engine = open(&disk, tiny());
-        assert_eq!(engine.recovery_report().manifest, *expected, "{what}");
-        assert_eq!(contents(&engine).len(), 3, "{what}");
-        engine.close().unwrap();
-        assert_eq!(contents(&open(&disk, tiny())).len(), 3, "{what}");
+        let what = format!("{records} records, stale from {from} on");
+        assert_gives_way(&disk, &bytes, &manifests[2].0, &what);
     }
+}
+
+/// Of a snapshot in several records the first was written.
+#[test]
+fn stale_bytes_behind_a_part_of_a_snapshot_do_not_keep_a_database_from_opening() {
+    let (disk, manifests) = generations(5);
+    let mut first = edits_of(&disk).remove(0);
+    first.properties.insert("!records_left".into(), b"1".into());
+    let bytes = successor_with(&disk, 4, &[first]);
+    let written = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    for from in [written, written + 10, written + SECTOR_BYTES] {
+        let what = format!("stale from {from} on");
+        let bytes = with_stale_bytes(bytes.clone(), from);
+        assert_gives_way(&disk.crash(CrashChoice::All), &bytes, &manifests[2].0, &what);
+    }
+}
+
+/// A fourth manifest of these bytes counts for nothing.
+fn assert_gives_way(disk: &SimDisk, bytes: &[u8], expected: &String, what: &str) {
+    disk.write_file("MANIFEST_000004", bytes);
+    assert_eq!(current_manifest(&disk.env()).unwrap().as_ref(), Some(expected), "{what}");
+    let report = verify_directory(&disk.env(), true).unwrap();
+    assert_eq!((report.problems, report.unused), (vec![], vec!["MANIFEST_000004".into()]));
+    let engine = open(disk, tiny());
+    assert_eq!(engine.recovery_report().manifest, *expected, "{what}");
+    assert_eq!(contents(&engine).len(), 3, "{what}");
+    engine.close().unwrap();
+    assert_eq!(contents(&open(disk, tiny())).len(), 3, "{what}");
 }
 
 /// The first manifest of all has no predecessor, and a database without a segment

@@ -151,8 +151,14 @@ fn the_checksum_of_a_block_may_hold_in_either_of_its_places() {
 /// key was: both bound what is missing.
 #[test]
 fn a_lost_last_block_is_bounded_without_an_index_too() {
-    let whole = accounts(60);
-    let mut bytes = table_bytes(&small_blocks(Compression::None), &whole);
+    lose_the_last_block(&accounts(60));
+    // One large entry, whose head says that it ends where the blocks do.
+    let large = |key: &str| put(key, 1, vec![b'v'; 200_000]);
+    lose_the_last_block(&[large("a"), large("b")]);
+}
+
+fn lose_the_last_block(whole: &[OwnedEntry]) {
+    let mut bytes = table_bytes(&small_blocks(Compression::None), whole);
     let (data_end, index) = (data_end(&bytes), section_offset(&bytes, 16));
     let last = Parts::of(&bytes).blocks.pop().unwrap().len() + 4;
     bytes[index + 9] ^= 1;
