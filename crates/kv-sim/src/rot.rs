@@ -259,10 +259,13 @@ impl<'a> Base<'a> {
             Damage::MisdirectedRead { sector, other } => (sector, other),
         };
         let behind = bytes.len().min(((sector + 1) * SECTOR_BYTES) as usize);
-        match is_zero(sector_of(&bytes, seen)) {
-            false => Zeros::Nowhere,
+        let seen = sector_of(&bytes, seen);
+        let ends_in_zeros = |line: &[u8]| is_zero(&line[line.len().saturating_sub(LINE_END)..]);
+        match is_zero(seen) {
             true if is_zero(&bytes[behind..]) => Zeros::ToTheEnd,
             true => Zeros::Sector,
+            false if seen.chunks(LINE_BYTES).any(ends_in_zeros) => Zeros::Sector,
+            false => Zeros::Nowhere,
         }
     }
 
@@ -291,7 +294,7 @@ impl<'a> Base<'a> {
         self.judge_reads(&engine, damage, found)
     }
 
-    /// True if `found` lacks nothing but the last promise, or what a sector of zeros
+    /// True if `found` lacks nothing but the last promise, or what a sector with zeros
     /// in the log hides. Behind the sector a record is found only by the one before
     /// it, and until the next frame no stamp proves that there was one: it may cost
     /// the rest of a frame, and of what lies behind that the last promise.
@@ -353,11 +356,17 @@ impl<'a> Base<'a> {
     }
 }
 
+/// What a torn write leaves out is whole lines of this size, or the end of one.
+const LINE_BYTES: usize = 64;
+
+/// The shortest end of a line that is left out.
+const LINE_END: usize = 8;
+
 /// Whether a part of the log looks as if it had never been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Zeros {
     Nowhere,
-    /// A sector does.
+    /// A sector does, or the end of one of its lines.
     Sector,
     /// So does all that is behind it.
     ToTheEnd,
@@ -402,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sector_of_zeros_hides_the_rest_of_its_frame() {
+    fn only_a_sector_with_zeros_hides_the_rest_of_its_frame() {
         let world = world();
         let base = Base::new(&world, false).unwrap();
         let sector = (0..20)
@@ -423,6 +432,8 @@ mod tests {
         assert_eq!(passes(Damage::Unreadable { sector }), (Zeros::Nowhere, false));
         assert_eq!(passes(Damage::Swapped { sector, other: sector - 1 }), (Zeros::Nowhere, false));
         assert_eq!(passes(Damage::Zeros { sector }), (Zeros::Sector, true));
+        // That of the file's header is zeros for the most part.
+        assert_eq!(passes(Damage::Swapped { sector, other: 0 }), (Zeros::Sector, true));
     }
 
     #[test]
