@@ -260,7 +260,8 @@ impl<'a> Base<'a> {
         };
         let behind = bytes.len().min(((sector + 1) * SECTOR_BYTES) as usize);
         let seen = sector_of(&bytes, seen);
-        let ends_in_zeros = |line: &[u8]| is_zero(&line[line.len().saturating_sub(LINE_END)..]);
+        let ends_in_zeros =
+            |line: &[u8]| is_zero(&line[line.len().saturating_sub(LINE_END_BYTES)..]);
         match is_zero(seen) {
             true if is_zero(&bytes[behind..]) => Zeros::ToTheEnd,
             true => Zeros::Sector,
@@ -360,7 +361,7 @@ impl<'a> Base<'a> {
 const LINE_BYTES: usize = 64;
 
 /// The shortest end of a line that is left out.
-const LINE_END: usize = 8;
+const LINE_END_BYTES: usize = 8;
 
 /// Whether a part of the log looks as if it had never been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
