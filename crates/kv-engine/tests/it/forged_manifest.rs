@@ -13,9 +13,7 @@ use crate::support::{contents, open, tiny};
 /// A database whose manifest says its first edit, changed by `change`, and then
 /// `more`. Also the manifest's name.
 fn forge(change: fn(&mut VersionEdit), more: Vec<VersionEdit>) -> (SimDisk, String) {
-    let disk = SimDisk::new(3);
-    drop(open(&disk, tiny()));
-    let disk = disk.crash(CrashChoice::All);
+    let disk = killed();
     let name = rewrite(&disk, |edits| {
         let mut first = edits[0].clone();
         first.segment_uids.extend(edits.iter().flat_map(|edit| &edit.segment_uids));
@@ -25,9 +23,16 @@ fn forge(change: fn(&mut VersionEdit), more: Vec<VersionEdit>) -> (SimDisk, Stri
     (disk, name)
 }
 
+/// A database of a process that was killed.
+fn killed() -> SimDisk {
+    let disk = SimDisk::new(3);
+    drop(open(&disk, tiny()));
+    disk.crash(CrashChoice::All)
+}
+
 /// Has the manifest say other edits, without an end; its name.
 fn rewrite(disk: &SimDisk, change: impl FnOnce(Vec<VersionEdit>) -> Vec<VersionEdit>) -> String {
-    rewrite_with(disk, change, |log| log.sync())
+    rewrite_with(disk, change, LogWriter::sync)
 }
 
 /// The same with the end that `end` gives it.
@@ -74,19 +79,16 @@ fn records_that_do_not_belong_together_are_damage_of_the_manifest() {
         ..VersionEdit::default()
     };
     let plain = VersionEdit { next_file_id: Some(900), ..VersionEdit::default() };
-    let close = |log: &mut LogWriter| log.finish();
-    type End = fn(&mut LogWriter) -> kv_core::Result<()>;
-    let cases: [(Vec<VersionEdit>, End, &str); 4] = [
-        (vec![begun("2"), VersionEdit::default()], close, "do not belong together"),
-        (vec![begun("1"), plain], close, "do not belong together"),
-        (vec![begun("1")], close, "in the middle of an edit"),
-        (vec![begun("none")], close, "how many of its records follow"),
+    let cases = [
+        (vec![begun("2"), VersionEdit::default()], "do not belong together"),
+        (vec![begun("1"), plain], "do not belong together"),
+        (vec![begun("1")], "in the middle of an edit"),
+        (vec![begun("none")], "how many of its records follow"),
     ];
-    for (more, end, expected) in cases {
-        let disk = SimDisk::new(3);
-        drop(open(&disk, tiny()));
-        let disk = disk.crash(CrashChoice::All);
-        let name = rewrite_with(&disk, |edits| edits.into_iter().chain(more).collect(), end);
+    for (more, expected) in cases {
+        let disk = killed();
+        let say = |edits: Vec<VersionEdit>| edits.into_iter().chain(more).collect();
+        let name = rewrite_with(&disk, say, LogWriter::finish);
         let Err(error) = Engine::open_in(disk.env(), tiny()) else {
             panic!("{expected}: it opens")
         };
@@ -95,9 +97,7 @@ fn records_that_do_not_belong_together_are_damage_of_the_manifest() {
         let report = verify_directory(&disk.env(), true).unwrap();
         assert!(report.problems.iter().any(|problem| problem.file == name), "{report:?}");
     }
-    let disk = SimDisk::new(3);
-    drop(open(&disk, tiny()));
-    let disk = disk.crash(CrashChoice::All);
+    let disk = killed();
     rewrite(&disk, |edits| edits.into_iter().chain([begun("1")]).collect());
     drop(open(&disk, tiny()));
 }
